@@ -1,0 +1,46 @@
+// proto/base/limits.h - every fixed limit of the program, in one place, with the relations between them.
+// What an operator can set is a parameter of main.cf; what is here is set by a standard, by the format of
+// something on disk, or by what one session may cost.
+#pragma once
+
+#include <cstdint>
+
+namespace mx::limits {
+
+// RFC 5321 4.5.3.1: octets. A longer part is refused, never cut.
+inline constexpr uint32_t local_part_bytes_max = 64;
+inline constexpr uint32_t domain_bytes_max = 255;
+inline constexpr uint32_t domain_label_bytes_max = 63;
+inline constexpr uint32_t path_bytes_max = 256;  // with the angle brackets; without a source route
+inline constexpr uint32_t address_bytes_max = local_part_bytes_max + 1 + domain_bytes_max;
+
+// A command line, CRLF included; Postfix's line_length_limit default, ours is at most this.
+inline constexpr uint32_t command_line_bytes_max = 2048;
+// A peer that sends this much without a line end is cut off (V24).
+inline constexpr uint32_t command_discard_bytes_max = 1U << 20;
+// Replies that may wait for one session before its next command is read.
+inline constexpr uint32_t reply_backlog_bytes_max = 16U << 10;
+// A reply line as sent, CRLF included (RFC 5321 4.5.3.1.5).
+inline constexpr uint32_t reply_line_bytes_max = 512;
+inline constexpr uint32_t recipients_max = 65'535;  // index ranges in the journal are 16 bits
+
+// What a backend may send: one reply, all its lines together, and the number of lines.
+inline constexpr uint32_t backend_reply_line_bytes_max = 2048;
+inline constexpr uint32_t backend_reply_lines_max = 128;
+
+// Memory blocks of a shard: staging of a body that is being received, and the body cache.
+inline constexpr uint32_t body_block_bytes = 16U << 10;
+// The trace header block (Received, PREPEND) of one message.
+inline constexpr uint32_t header_block_bytes_max = 4096;
+
+// main.cf and table sources.
+inline constexpr uint32_t config_bytes_max = 8U << 20;        // the whole file
+inline constexpr uint32_t config_line_bytes_max = 1U << 20;   // one logical line
+inline constexpr uint32_t config_expansion_depth_max = 100;   // as Postfix's mac_expand
+inline constexpr uint32_t config_value_bytes_max = 1U << 20;  // after expansion
+
+static_assert(address_bytes_max == 320);
+static_assert(path_bytes_max <= command_line_bytes_max);
+static_assert(reply_line_bytes_max <= reply_backlog_bytes_max);
+
+}  // namespace mx::limits

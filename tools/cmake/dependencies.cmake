@@ -1,0 +1,18 @@
+# What comes from Debian. tools/setup installs it; the folders' READMEs say why each one.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(liburing REQUIRED IMPORTED_TARGET liburing)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+
+add_library(mx_xxhash INTERFACE)
+target_link_libraries(mx_xxhash INTERFACE PkgConfig::xxhash)
+add_library(mx_liburing INTERFACE)
+target_link_libraries(mx_liburing INTERFACE PkgConfig::liburing)
+add_library(mx_jemalloc INTERFACE)
+target_link_libraries(mx_jemalloc INTERFACE PkgConfig::jemalloc)

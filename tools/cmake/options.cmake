@@ -1,0 +1,12 @@
+# Instrumentation only. Asserts stay on in every build (style: a wrong state must stop, not spread).
+set(RINGMX_SANITIZE "" CACHE STRING "sanitizers for -fsanitize=, e.g. address,undefined")
+option(RINGMX_FUZZ "build the fuzz targets with libFuzzer (clang only)" OFF)
+
+if(RINGMX_SANITIZE)
+  add_compile_options(-fsanitize=${RINGMX_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer -fno-optimize-sibling-calls)
+  add_link_options(-fsanitize=${RINGMX_SANITIZE})
+endif()
+if(RINGMX_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
