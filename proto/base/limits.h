@@ -38,8 +38,23 @@ inline constexpr uint32_t config_bytes_max = 8U << 20;        // the whole file
 inline constexpr uint32_t config_line_bytes_max = 1U << 20;   // one logical line
 inline constexpr uint32_t config_expansion_depth_max = 100;   // as Postfix's mac_expand
 inline constexpr uint32_t config_value_bytes_max = 1U << 20;  // after expansion
+inline constexpr uint32_t config_expansion_work_max = 4U << 20;  // bytes read for one value
+inline constexpr uint32_t config_list_file_depth_max = 10;  // /file in a /file in a list
+
+// A compiled table: one key, one value. No address or name reaches the key's limit.
+inline constexpr uint32_t table_key_bytes_max = 1024;
+inline constexpr uint32_t table_value_bytes_max = config_line_bytes_max;
+
+// The journal (queue/README.md). A chunk is at most this, less with small buffers or segments.
+inline constexpr uint32_t journal_chunk_bytes_max = 64U << 10;
+inline constexpr uint32_t journal_buffer_bytes_min = 64U << 10;
+inline constexpr uint32_t journal_buffer_bytes_max = 64U << 20;
+inline constexpr uint32_t queue_segments_max = 8192;  // the pool's pin table is their square in bits
+inline constexpr uint32_t defer_reason_bytes_max = 200;
+inline constexpr uint32_t defer_reasons_max = 4096;  // different ones kept in memory, a shard
 
 static_assert(address_bytes_max == 320);
+static_assert(2 * address_bytes_max <= table_key_bytes_max, "a local part quoted in full");
 static_assert(path_bytes_max <= command_line_bytes_max);
 static_assert(reply_line_bytes_max <= reply_backlog_bytes_max);
 

@@ -34,7 +34,8 @@ class Prng {
   // Uniform enough for our uses in [0, bound).
   uint64_t below(uint64_t bound) {
     MX_ASSERT(bound > 0);
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
   }
   bool chance(uint32_t percent) { return below(100) < percent; }
 

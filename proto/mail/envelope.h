@@ -1,10 +1,19 @@
-// proto/mail/envelope.h - the envelope of an accepted message as bytes: what the journal's COMMIT record
-// carries, what a delivery attempt and the queue tools read back.
+// proto/mail/envelope.h - the envelope of an accepted message as bytes: what the journal's COMMIT
+// record carries, what a delivery attempt and the queue tools read back.
 //
 // Format, little-endian: u8 version (1), u8 flags, u16 recipient count, u64 arrival (WallTime us),
-// u64 size (unstuffed body bytes + header block), then length-prefixed (u16) texts: client name, client
-// address, helo, sender, and each recipient (u8 recipient flags, then text). Addresses are in the form in
-// which they go on the wire between the angle brackets. All bytes are used; anything else is malformed.
+// u64 size (unstuffed body bytes + header block), then length-prefixed (u16) texts: client name,
+// client address, helo, sender, and each recipient (u8 recipient flags, then text). Addresses are
+// in the form in which they go on the wire between the angle brackets. All bytes are used; anything
+// else is malformed.
+//
+//   offset  0        1      2           4        12    20
+//           version  flags  recipients  arrival  size  texts …
+//   flags: 1 eight_bit, 2 esmtp; the other bits and all recipient flags are 0 in version 1.
+//
+// The journal's checksum covers the bytes, yet the reader trusts none of them: a queue directory
+// can be copied, and a wrong length must never be followed. Cost: one pass, no allocation for usual
+// envelopes.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +28,15 @@ namespace mx::mail {
 struct EnvelopeHead {
   bool eight_bit = false;  // BODY=8BITMIME was given
   bool esmtp = false;
-  uint16_t recipient_count = 0;
+  uint16_t recipient_count = 0;  // set by the reader; the writer counts for itself
   WallTime arrival;
   uint64_t size = 0;
   std::string_view client_name, client_address, helo, sender;
 };
 
-// Builds an envelope. begin(), then one add_recipient() per recipient; bytes() is the result. Texts longer
-// than 65,535 bytes are asserted against (the protocol limits are far below).
+// Builds an envelope. begin(), then one add_recipient() per recipient; bytes() is the result so
+// far. Texts longer than 65,535 bytes and more than 65,535 recipients are asserted against (the
+// protocol limits are far below, or equal). begin() again starts the next one in the same memory.
 class EnvelopeWriter {
  public:
   void begin(const EnvelopeHead& head);
@@ -34,13 +44,16 @@ class EnvelopeWriter {
   Bytes bytes() const { return {out_.data(), out_.size()}; }
 
  private:
+  void add_text(std::string_view text);
+
   SmallVector<std::byte, 512> out_;
+  uint16_t recipient_count_ = 0;
 };
 
 // Reads an envelope in place; views live as long as the bytes.
 class EnvelopeReader {
  public:
-  // False when malformed (truncated, unknown version, lengths that lie).
+  // False when malformed (truncated, unknown version, lengths that lie). The reader is then empty.
   [[nodiscard]] bool open(Bytes bytes);
   const EnvelopeHead& head() const { return head_; }
   // Recipients in order; false after the last one. rewind() starts over.
@@ -48,6 +61,10 @@ class EnvelopeReader {
   void rewind() { at_ = first_recipient_; }
 
  private:
+  bool parse();
+  bool take_text(std::string_view& text);
+  bool take_recipient(std::string_view& address);
+
   EnvelopeHead head_;
   Bytes bytes_;
   size_t first_recipient_ = 0;

@@ -1,5 +1,5 @@
-// Replays files or folders of inputs through a fuzz target, so that every build type runs the corpus
-// as an ordinary test. An empty corpus is a failure: a target without inputs tests nothing.
+// Replays files or folders of inputs through a fuzz target, so that every build type runs the
+// corpus as an ordinary test. An empty corpus is a failure: a target without inputs tests nothing.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -1,0 +1,108 @@
+#include "engine/config/lists.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "engine/config/values.h"
+#include "maps/spec.h"
+#include "proto/base/limits.h"
+#include "proto/base/logical_lines.h"
+#include "proto/base/text.h"
+
+namespace mx::config {
+
+List ListReader::match_list(std::string_view name) {
+  const List written = values_.list(name);
+  List result{written.parameter, written.line, {}};
+  for (const Word& word : written.words) {
+    if (word.text.starts_with('#')) {
+      values_.report(
+          word, Severity::warning,
+          fmt::format("{}: #comment after other text is not allowed; the rest of the list "
+                      "is ignored",
+                      name));
+      break;
+    }
+    add(word, false, 0, result);
+  }
+  return result;
+}
+
+List ListReader::table_list(std::string_view name) {
+  List result = values_.list(name);
+  for (const Word& word : result.words) add_table(word, word.text, name);
+  return result;
+}
+
+void ListReader::add(const Word& word, bool negated, uint32_t depth, List& out) {
+  std::string_view pattern = word.text;
+  for (; pattern.starts_with('!'); pattern.remove_prefix(1)) negated = !negated;
+  if (pattern.empty()) {
+    values_.report(word, Severity::error, fmt::format("{}: no pattern after '!'", out.parameter));
+    return;
+  }
+  if (pattern.starts_with('/')) {
+    add_file({std::string(pattern), word.file, word.line}, negated, depth, out);
+    return;
+  }
+  if (maps::looks_like_table(pattern)) add_table(word, pattern, out.parameter);
+  out.words.push_back({(negated ? "!" : "") + std::string(pattern), word.file, word.line});
+}
+
+void ListReader::add_file(const Word& word, bool negated, uint32_t depth, List& out) {
+  if (depth >= limits::config_list_file_depth_max) {
+    values_.report(word, Severity::error,
+                   fmt::format("{}: files are nested too deep", out.parameter));
+    return;
+  }
+  const auto content = reader_(word.text);
+  if (!content) {
+    values_.report(word, Severity::error,
+                   fmt::format("{}: {}: {}", out.parameter, printable(word.text), content.error()));
+    return;
+  }
+  LogicalLines lines(*content);
+  for (LogicalLine line; lines.next(line);) {
+    Word element{{}, word.text, line.line};
+    const auto words = split_list(line.text);
+    if (line.fault != LogicalLine::Fault::none || !words) {
+      values_.report(element, Severity::error,
+                     fmt::format("{}: this line cannot be read", out.parameter));
+      continue;
+    }
+    for (const std::string_view text : *words) {
+      if (text.starts_with('#')) {
+        values_.report(element, Severity::warning, "#comment after other text is not allowed");
+        break;
+      }
+      element.text = text;
+      add(element, negated, depth + 1, out);
+    }
+  }
+}
+
+void ListReader::add_table(const Word& word, std::string_view spec, std::string_view parameter) {
+  const auto table = maps::parse_table_spec(spec);
+  if (!table) {
+    values_.report(word, Severity::error, fmt::format("{}: {}", parameter, table.error()));
+    return;
+  }
+  if (table->proxied) {
+    const List approved = values_.list("proxy_read_maps");
+    if (std::ranges::find(approved.words, spec, &Word::text) == approved.words.end())
+      values_.report(word, Severity::error,
+                     fmt::format("{}: {} is not in proxy_read_maps: Postfix would answer every "
+                                 "look-up with a temporary error; add it there",
+                                 parameter, printable(spec)));
+  }
+  const auto same = [&](const TableName& known) {
+    return known.type == table->type && known.path == table->path;
+  };
+  if (std::ranges::any_of(tables_, same)) return;
+  tables_.push_back(
+      {std::string(table->type), std::string(table->path), std::string(parameter), word.line});
+}
+
+}  // namespace mx::config

@@ -1,0 +1,36 @@
+// engine/config/lists.h - match lists and lists of tables, ready for policy: /file elements
+// replaced by what is in the file, tables checked for a type that works and, behind `proxy:`, for
+// being in proxy_read_maps.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "engine/config/evaluator.h"
+#include "engine/config/load.h"
+#include "engine/config/settings.h"
+
+namespace mx::config {
+
+class ListReader {
+ public:
+  ListReader(Evaluator& values, const FileReader& reader) : values_(values), reader_(reader) {}
+
+  // pattern, !pattern, /file, !/file, type:table, !type:table.
+  List match_list(std::string_view name);
+  // type:table only.
+  List table_list(std::string_view name);
+  // Every table met so far, each once.
+  const std::vector<TableName>& tables() const { return tables_; }
+
+ private:
+  void add(const Word& word, bool negated, uint32_t depth, List& out);
+  void add_file(const Word& word, bool negated, uint32_t depth, List& out);
+  void add_table(const Word& word, std::string_view spec, std::string_view parameter);
+
+  Evaluator& values_;
+  const FileReader& reader_;
+  std::vector<TableName> tables_;
+};
+
+}  // namespace mx::config

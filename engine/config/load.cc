@@ -1,0 +1,73 @@
+#include "engine/config/load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/config/checks.h"
+#include "engine/config/evaluator.h"
+#include "engine/config/lists.h"
+#include "engine/config/main_cf.h"
+#include "engine/config/sections.h"
+#include "engine/io/file.h"
+#include "proto/base/limits.h"
+
+namespace mx::config {
+
+namespace {
+
+void sort_by_place(Diagnostics& diagnostics) {
+  std::ranges::stable_sort(diagnostics, {}, [](const Diagnostic& one) {
+    return std::pair<std::string_view, uint32_t>(one.file, one.line);
+  });
+}
+
+}  // namespace
+
+FileReader disk_reader() {
+  return [](std::string_view path) -> std::expected<std::string, std::string> {
+    const auto file = io::read_file(std::string(path), limits::config_bytes_max);
+    if (!file) return std::unexpected(file.error().text);
+    std::string text(file->buffer.bytes().size(), '\0');
+    if (!text.empty()) std::memcpy(text.data(), file->buffer.bytes().data(), text.size());
+    return text;
+  };
+}
+
+std::string main_cf_path(std::string_view directory) {
+  return fmt::format("{}{}main.cf", directory, directory.ends_with('/') ? "" : "/");
+}
+
+LoadResult load(std::string_view directory, const FileReader& reader, const HostFacts& host) {
+  const std::string path = main_cf_path(directory);
+  auto text = reader(path);
+  if (!text) return {std::unexpected(Diagnostics{{path, 0, Severity::error, text.error()}}), {}};
+
+  Diagnostics diagnostics;
+  const MainCf main_cf = MainCf::parse(std::move(*text), path, diagnostics);
+  Evaluator values(main_cf, host, diagnostics);
+  Checker(main_cf, host, values).report(diagnostics);
+  ListReader lists(values, reader);
+
+  Settings settings;
+  settings.config_directory = directory;
+  read_identity(values, settings);
+  read_listen(values, settings);
+  read_server(values, settings);
+  read_relay(values, settings);
+  read_domains(values, lists, settings);
+  read_restrictions(values, settings);
+  read_queue(values, settings);
+  read_resources(values, settings);
+  settings.tables = lists.tables();
+
+  sort_by_place(diagnostics);
+  if (std::ranges::any_of(diagnostics,
+                          [](const Diagnostic& one) { return one.severity == Severity::error; }))
+    return {std::unexpected(std::move(diagnostics)), {}};
+  return {std::move(settings), std::move(diagnostics)};
+}
+
+}  // namespace mx::config

@@ -1,0 +1,96 @@
+// engine/config/parameters_system.cc - Postfix's parameters of processes, paths, logs and tables,
+// in alphabetical order. What a row says, and what the classes promise, is in parameters.h.
+#include "engine/config/parameters.h"
+#include "engine/config/reasons.h"
+
+namespace mx::config {
+
+namespace {
+
+constexpr Parameter rows[] = {
+    harmless("alternate_config_directories", Type::text, "", why::installation),
+    harmless("application_event_drain_time", Type::time, "100s", why::processes),
+    harmless("berkeley_db_create_buffer_size", Type::integer, "16777216", why::tables),
+    harmless("berkeley_db_read_buffer_size", Type::integer, "131072", why::tables),
+    harmless("cleanup_service_name", Type::text, "cleanup", why::master_services),
+    harmless("command_directory", Type::text, "/usr/sbin", why::installation),
+    harmless("config_directory", Type::text, "", why::config_directory),
+    harmless("connection_cache_service_name", Type::text, "scache", why::master_services),
+    harmless("daemon_directory", Type::text, "/usr/lib/postfix/sbin", why::installation),
+    harmless("daemon_table_open_error_is_fatal", Type::boolean, "no", why::tables),
+    harmless("daemon_timeout", Type::time, "18000s", why::processes),
+    harmless("data_directory", Type::text, "/var/lib/postfix", why::installation),
+    harmless("debug_peer_level", Type::integer, "2", why::log_shape),
+    harmless("debug_peer_list", Type::text, "", why::log_shape),
+    harmless("debugger_command", Type::text, "", why::processes),
+    harmless("default_process_limit", Type::integer, "100", why::processes),
+    harmless("destination_concurrency_feedback_debug", Type::boolean, "no", why::log_shape),
+    harmless("enable_long_queue_ids", Type::boolean, "no", why::log_shape),
+    harmless("error_service_name", Type::text, "error", why::master_services),
+    harmless("fault_injection_code", Type::integer, "0", why::processes),
+    harmless("flush_service_name", Type::text, "flush", why::master_services),
+    harmless("fork_attempts", Type::integer, "5", why::processes),
+    harmless("fork_delay", Type::time, "1s", why::processes),
+    harmless("helpful_warnings", Type::boolean, "yes", why::log_shape),
+    harmless("html_directory", Type::text, "/usr/share/doc/postfix/html", why::installation),
+    harmless("in_flow_delay", Type::time, "1s", why::processes),
+    harmless("info_log_address_format", Type::text, "external", why::log_shape),
+    harmless("ipc_idle", Type::time, "5s", why::processes),
+    harmless("ipc_timeout", Type::time, "3600s", why::processes),
+    harmless("ipc_ttl", Type::time, "1000s", why::processes),
+    harmless("lmdb_map_size", Type::integer, "16777216", why::tables),
+    harmless("mail_release_date", Type::text, "", why::expansion_only),
+    harmless("mail_version", Type::text, "0.1.0", why::expansion_only),
+    harmless("maillog_file_compressor", Type::text, "gzip", why::log_shape),
+    harmless("maillog_file_prefixes", Type::text, "/var, /dev/stdout", why::log_shape),
+    harmless("maillog_file_rotate_suffix", Type::text, "%Y%m%d-%H%M%S", why::log_shape),
+    harmless("manpage_directory", Type::text, "/usr/share/man", why::installation),
+    harmless("max_idle", Type::time, "100s", why::processes),
+    harmless("max_use", Type::integer, "100", why::processes),
+    harmless("meta_directory", Type::text, "/etc/postfix", why::installation),
+    harmless("multi_instance_directories", Type::text, "", why::instances),
+    harmless("multi_instance_enable", Type::boolean, "no", why::instances),
+    harmless("multi_instance_group", Type::text, "", why::instances),
+    harmless("multi_instance_name", Type::text, "", why::instances),
+    harmless("multi_instance_wrapper", Type::text, "", why::instances),
+    harmless("pickup_service_name", Type::text, "pickup", why::master_services),
+    harmless("postlog_service_name", Type::text, "postlog", why::master_services),
+    harmless("postlogd_watchdog_timeout", Type::time, "10s", why::log_shape),
+    harmless("postmulti_control_commands", Type::text, "reload flush", why::instances),
+    harmless("postmulti_start_commands", Type::text, "start", why::instances),
+    harmless("postmulti_stop_commands", Type::text, "stop abort drain quick-stop", why::instances),
+    harmless("process_id", Type::text, "", why::expansion_only),
+    harmless("process_id_directory", Type::text, "pid", why::installation),
+    harmless("process_name", Type::text, "ringmx", why::expansion_only),
+    harmless("proxy_write_maps", Type::text,
+             "$smtp_sasl_auth_cache_name "
+             "$lmtp_sasl_auth_cache_name $address_verify_map $postscreen_cache_map",
+             why::tables),
+    harmless("proxymap_service_name", Type::text, "proxymap", why::master_services),
+    harmless("proxywrite_service_name", Type::text, "proxywrite", why::master_services),
+    harmless("qmqpd_authorized_clients", Type::text, "", why::qmqp),
+    harmless("qmqpd_client_port_logging", Type::boolean, "no", why::qmqp),
+    harmless("qmqpd_error_delay", Type::time, "1s", why::qmqp),
+    harmless("qmqpd_timeout", Type::time, "300s", why::qmqp),
+    harmless("readme_directory", Type::text, "/usr/share/doc/postfix", why::installation),
+    harmless("respectful_logging", Type::boolean,
+             "${{$compatibility_level} <level {3.6} ? "
+             "{no} : {yes}}",
+             why::log_shape),
+    harmless("rewrite_service_name", Type::text, "rewrite", why::master_services),
+    harmless("sample_directory", Type::text, "/etc/postfix", why::installation),
+    harmless("service_name", Type::text, "", why::expansion_only),
+    harmless("service_throttle_time", Type::time, "60s", why::processes),
+    harmless("shlib_directory", Type::text, "/usr/lib/postfix", why::installation),
+    harmless("showq_service_name", Type::text, "showq", why::master_services),
+    harmless("stress", Type::text, "", why::expansion_only),
+    harmless("syslog_facility", Type::text, "mail", why::log_shape),
+    harmless("tcp_windowsize", Type::integer, "0", why::processes),
+    harmless("trace_service_name", Type::text, "trace", why::master_services),
+};
+
+}  // namespace
+
+const std::span<const Parameter> system_parameters = rows;
+
+}  // namespace mx::config

@@ -1,0 +1,21 @@
+// engine/config/sections.h - the steps of load(): each reads the parameters of one part of Settings
+// and reports what is wrong with them. Their order matters only where Settings says that one uses
+// another.
+#pragma once
+
+#include "engine/config/evaluator.h"
+#include "engine/config/lists.h"
+#include "engine/config/settings.h"
+
+namespace mx::config {
+
+void read_identity(Evaluator& values, Settings& settings);  // names, protocols, logs
+void read_listen(Evaluator& values, Settings& settings);    // after read_identity
+void read_server(Evaluator& values, Settings& settings);    // after read_identity
+void read_relay(Evaluator& values, Settings& settings);     // after read_identity
+void read_domains(Evaluator& values, ListReader& lists, Settings& settings);
+void read_restrictions(Evaluator& values, Settings& settings);
+void read_queue(Evaluator& values, Settings& settings);  // after read_server
+void read_resources(Evaluator& values, Settings& settings);
+
+}  // namespace mx::config

@@ -1,0 +1,125 @@
+// engine/config/sections_mail.cc - whom we take mail for, under which restrictions, and what the
+// queue and the process may use.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include "engine/config/addresses.h"
+#include "engine/config/sections.h"
+#include "proto/base/limits.h"
+#include "proto/base/text.h"
+
+namespace mx::config {
+
+namespace {
+
+constexpr Duration time_max = seconds(INT32_MAX);
+constexpr uint64_t segment_bytes_min = 64ULL << 10, segment_bytes_max = 1ULL << 30;
+constexpr uint64_t queue_bytes_max = 1ULL << 50;
+// Fewer segments than this leave no room for compaction beside what is written.
+constexpr uint64_t segments_min = 4;
+constexpr uint32_t shards_max = 1024;
+constexpr uint32_t sessions_max = 1'000'000;
+constexpr uint32_t backend_connections_max = 10'000;
+
+uint16_t reply_code(Evaluator& values, std::string_view name) {
+  return static_cast<uint16_t>(values.small_integer(name, 400, 599));
+}
+
+std::vector<IpAddress> own_addresses(Evaluator& values) {
+  std::vector<IpAddress> result = values.interfaces().addresses;
+  for (const Word& word : values.list("proxy_interfaces").words) {
+    if (const auto address = parse_address(word.text))
+      result.push_back(*address);
+    else
+      values.report(
+          word, Severity::error,
+          fmt::format("proxy_interfaces: \"{}\" is not an address", printable(word.text)));
+  }
+  return result;
+}
+
+}  // namespace
+
+void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
+  Domains& domains = settings.domains;
+  domains.myorigin = values.text("myorigin");
+  if (domains.myorigin.starts_with('/'))
+    values.error("myorigin", "reading the name from a file is not built yet");
+  else if (!is_valid_hostname(domains.myorigin))
+    values.error("myorigin", fmt::format("bad domain \"{}\"", printable(domains.myorigin)));
+  domains.mydestination = lists.match_list("mydestination");
+  domains.mynetworks = lists.match_list("mynetworks");
+  domains.relay_domains = lists.match_list("relay_domains");
+  domains.relay_recipient_maps = lists.table_list("relay_recipient_maps");
+  domains.parent_domain_matches_subdomains = values.list("parent_domain_matches_subdomains");
+  domains.own_addresses = own_addresses(values);
+  domains.recipient_delimiter = values.text("recipient_delimiter");
+  domains.owner_request_special = values.boolean("owner_request_special");
+  domains.double_bounce_sender = values.text("double_bounce_sender");
+  domains.allow_untrusted_routing = values.boolean("allow_untrusted_routing");
+  domains.allow_percent_hack = values.boolean("allow_percent_hack");
+  domains.swap_bangpath = values.boolean("swap_bangpath");
+  domains.append_at_myorigin = values.boolean("append_at_myorigin");
+  domains.append_dot_mydomain = values.boolean("append_dot_mydomain");
+  if (!domains.mydestination.empty())
+    values.warning("mydestination",
+                   "local delivery is not built yet: recipients in these domains are refused");
+}
+
+void read_restrictions(Evaluator& values, Settings& settings) {
+  Restrictions& restrictions = settings.restrictions;
+  restrictions.client = values.list("smtpd_client_restrictions");
+  restrictions.helo = values.list("smtpd_helo_restrictions");
+  restrictions.sender = values.list("smtpd_sender_restrictions");
+  restrictions.relay = values.list("smtpd_relay_restrictions");
+  restrictions.recipient = values.list("smtpd_recipient_restrictions");
+  restrictions.data = values.list("smtpd_data_restrictions");
+  restrictions.end_of_data = values.list("smtpd_end_of_data_restrictions");
+  restrictions.relay_before_recipient = values.boolean("smtpd_relay_before_recipient_restrictions");
+  restrictions.delay_reject = values.boolean("smtpd_delay_reject");
+  restrictions.reject_unlisted_recipient = values.boolean("smtpd_reject_unlisted_recipient");
+  restrictions.show_user_unknown_table_name = values.boolean("show_user_unknown_table_name");
+
+  settings.codes.reject = reply_code(values, "reject_code");
+  settings.codes.relay_domains = reply_code(values, "relay_domains_reject_code");
+  settings.codes.non_fqdn = reply_code(values, "non_fqdn_reject_code");
+  settings.codes.unknown_local_recipient =
+      reply_code(values, "unknown_local_recipient_reject_code");
+  settings.codes.unknown_relay_recipient =
+      reply_code(values, "unknown_relay_recipient_reject_code");
+}
+
+void read_queue(Evaluator& values, Settings& settings) {
+  QueueSettings& queue = settings.queue;
+  queue.directory = values.text("queue_directory");
+  if (!queue.directory.starts_with('/')) values.error("queue_directory", "must begin with /");
+  queue.segment_size = values.integer("ringmx_segment_size", segment_bytes_min, segment_bytes_max);
+  if (!std::has_single_bit(queue.segment_size))
+    values.error("ringmx_segment_size", "must be a power of two");
+  queue.size_limit = values.integer("ringmx_queue_size_limit", 0, queue_bytes_max);
+  if (queue.size_limit < segments_min * queue.segment_size)
+    values.error("ringmx_queue_size_limit",
+                 fmt::format("must be at least {} times ringmx_segment_size", segments_min));
+  if (settings.server.message_size_limit > queue.size_limit)
+    values.error("message_size_limit", "is larger than ringmx_queue_size_limit");
+  queue.minimal_backoff = values.time("minimal_backoff_time", seconds(1), time_max);
+  queue.maximal_backoff = values.time("maximal_backoff_time", seconds(1), time_max);
+  if (queue.minimal_backoff > queue.maximal_backoff)
+    values.error("minimal_backoff_time", "is longer than maximal_backoff_time");
+}
+
+void read_resources(Evaluator& values, Settings& settings) {
+  ResourceSettings& resources = settings.resources;
+  resources.shards = values.small_integer("ringmx_shards", 0, shards_max);
+  if (resources.shards == 0) resources.shards = std::min(values.host().cores, shards_max);
+  resources.body_cache_bytes = values.integer("ringmx_body_cache", 0, 1ULL << 40);
+  resources.sessions_max = values.small_integer("ringmx_max_sessions", 1, sessions_max);
+  resources.shutdown_timeout = values.time("ringmx_shutdown_timeout", {}, seconds(3600));
+  settings.relay.backend_connections =
+      values.small_integer("ringmx_backend_connections", 1, backend_connections_max);
+}
+
+}  // namespace mx::config

@@ -1,0 +1,208 @@
+// engine/config/sections_smtp.cc - who we are, where we listen, how the SMTP server and client
+// behave.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "engine/config/addresses.h"
+#include "engine/config/sections.h"
+#include "engine/config/values.h"
+#include "proto/base/limits.h"
+#include "proto/base/text.h"
+
+namespace mx::config {
+
+namespace {
+
+constexpr uint32_t int_max = INT32_MAX;  // Postfix's own bound where it has no other
+constexpr Duration time_max = seconds(INT32_MAX);
+constexpr size_t shown_bytes_max = 60;
+constexpr uint16_t smtp_port = 25;
+// "220 " and CRLF go around the banner.
+constexpr size_t banner_bytes_max = limits::reply_line_bytes_max - 6;
+
+std::string hostname(Evaluator& values, std::string_view name) {
+  const std::string& text = values.text(name);
+  if (!is_valid_hostname(text))
+    values.error(name, fmt::format("bad hostname \"{}\"", printable(text, shown_bytes_max)));
+  return text;
+}
+
+smtp::BareNewline bare_newline(Evaluator& values) {
+  constexpr std::string_view name = "smtpd_forbid_bare_newline";
+  const std::string value = lower(values.text(name));
+  if (value == "reject") return smtp::BareNewline::reject;
+  if (value == "no" || value == "note")
+    values.warning(
+        name, fmt::format("{}: bare newlines are made harmless all the same (normalize)", value));
+  else if (value != "normalize" && value != "yes")
+    values.error(name, fmt::format("\"{}\" is not one of yes, no, note, normalize, reject",
+                                   printable(value, shown_bytes_max)));
+  return smtp::BareNewline::normalize;
+}
+
+// A keyword that is not offered anyway may be discarded.
+void check_discarded_keywords(Evaluator& values) {
+  constexpr std::string_view name = "smtpd_discard_ehlo_keywords";
+  constexpr std::array<std::string_view, 9> not_offered{"auth",     "chunking",       "dsn",
+                                                        "etrn",     "silent-discard", "smtputf8",
+                                                        "starttls", "xclient",        "xforward"};
+  for (const Word& word : values.list(name).words)
+    if (std::ranges::find(not_offered, lower(word.text)) == not_offered.end())
+      values.report(word, Severity::error,
+                    fmt::format("{}: leaving out {} is not built yet", name,
+                                printable(word.text, shown_bytes_max)));
+}
+
+// Transports are those of Postfix's master.cf that speak SMTP; both go to relayhost.
+std::string transport(Evaluator& values, std::string_view name) {
+  const std::string& text = values.text(name);
+  if (text == "relay" || text == "smtp") return text;
+  if (text == "relay:" || text == "smtp:") return text.substr(0, text.size() - 1);
+  values.error(name, fmt::format("\"{}\": only relay and smtp, without a next hop, are built yet; "
+                                 "set relayhost to where the mail goes",
+                                 printable(text, shown_bytes_max)));
+  return "smtp";
+}
+
+void read_next_hops(Evaluator& values, RelaySettings& relay) {
+  constexpr std::string_view name = "relayhost";
+  const std::string ports = values.text("known_tcp_ports");
+  const auto default_port = parse_port(values.text("smtp_tcp_port"), ports);
+  if (!default_port || *default_port == 0) values.error("smtp_tcp_port", "bad port");
+  const List hosts = values.list(name);
+  for (const Word& word : hosts.words) {
+    std::string_view text = word.text;
+    // Not Postfix's syntax for relayhost, though its meaning is plain: Postfix takes the whole for
+    // a host name and never delivers.
+    for (const std::string_view prefix : {"smtp:[", "relay:["}) {
+      if (!text.starts_with(prefix)) continue;
+      text.remove_prefix(prefix.size() - 1);
+      values.report(
+          word, Severity::warning,
+          fmt::format("{}: \"{}\" is read as {}; Postfix would defer all mail", name,
+                      printable(word.text, shown_bytes_max), printable(text, shown_bytes_max)));
+    }
+    auto hop = parse_next_hop(text, default_port.value_or(smtp_port), ports);
+    if (!hop)
+      values.report(word, Severity::error, fmt::format("{}: {}", name, hop.error()));
+    else if (!hop->bracketed)
+      values.report(word, Severity::error,
+                    fmt::format("{}: \"{}\" asks for an MX look-up, which is not built yet; write "
+                                "[{}]:{} for the host itself",
+                                name, printable(text, shown_bytes_max), hop->host, hop->port));
+    else
+      relay.relayhost.push_back(std::move(*hop));
+  }
+  if (hosts.empty())
+    values.error(name, "is empty, and MX routing is not built yet: set relayhost = [host]:port");
+}
+
+}  // namespace
+
+void read_identity(Evaluator& values, Settings& settings) {
+  settings.hostname = hostname(values, "myhostname");
+  settings.mydomain = hostname(values, "mydomain");
+  settings.mail_name = values.text("mail_name");
+  settings.mail_owner = values.text("mail_owner");
+  settings.compatibility_level = values.text("compatibility_level");
+  if (!parse_compatibility_level(settings.compatibility_level))
+    values.error("compatibility_level",
+                 fmt::format("malformed level \"{}\"", printable(settings.compatibility_level)));
+  const Protocols protocols = values.protocols();
+  settings.ipv4 = protocols.ipv4;
+  settings.ipv6 = protocols.ipv6;
+  settings.log.syslog_name = values.text("syslog_name");
+  settings.log.maillog_file = values.text("maillog_file");
+  if (settings.mail_name.empty()) values.error("mail_name", "is empty");
+  if (settings.mail_owner.empty()) values.error("mail_owner", "is empty");
+  if (settings.log.syslog_name.empty()) values.error("syslog_name", "is empty");
+}
+
+void read_listen(Evaluator& values, Settings& settings) {
+  const auto add = [&](const ListenAddress& one) {
+    if (one.port == 0 || std::ranges::find(settings.listen, one) == settings.listen.end())
+      settings.listen.push_back(one);
+  };
+  for (const Word& word : values.list("ringmx_listen").words) {
+    const auto addresses = parse_listen(word.text, settings.ipv4, settings.ipv6);
+    if (!addresses)
+      values.report(word, Severity::error, fmt::format("ringmx_listen: {}", addresses.error()));
+    else
+      std::ranges::for_each(*addresses, add);
+  }
+  if (!values.text("ringmx_listen").empty()) return;
+  const Evaluator::Interfaces interfaces = values.interfaces();
+  if (interfaces.all) {
+    if (settings.ipv4) add(listen_address({}, smtp_port));
+    if (settings.ipv6) add(listen_address({.v6 = true, .bytes = {}}, smtp_port));
+    return;
+  }
+  for (const IpAddress& address : interfaces.addresses) add(listen_address(address, smtp_port));
+  if (settings.listen.empty()) values.error("inet_interfaces", "names no address to listen on");
+}
+
+void read_server(Evaluator& values, Settings& settings) {
+  smtp::ServerSettings& server = settings.server;
+  server.hostname = settings.hostname;
+  server.banner = values.text("smtpd_banner");
+  if (server.banner.size() > banner_bytes_max || printable(server.banner) != server.banner)
+    values.error("smtpd_banner",
+                 fmt::format("must be one line of at most {} printable bytes", banner_bytes_max));
+  server.message_size_limit = values.integer("message_size_limit", 0, INT64_MAX);
+  server.line_length_limit = values.small_integer("line_length_limit", 512, int_max);
+  if (server.line_length_limit > limits::command_line_bytes_max) {
+    values.warning("line_length_limit", fmt::format("command lines are limited to {} bytes",
+                                                    limits::command_line_bytes_max));
+    server.line_length_limit = limits::command_line_bytes_max;
+  }
+  server.recipient_limit = values.small_integer("smtpd_recipient_limit", 1, limits::recipients_max);
+  server.recipient_overshoot_limit =
+      values.small_integer("smtpd_recipient_overshoot_limit", 1, int_max);
+  server.soft_error_limit = values.small_integer("smtpd_soft_error_limit", 1, int_max);
+  server.hard_error_limit = values.small_integer("smtpd_hard_error_limit", 1, int_max);
+  server.junk_command_limit = values.small_integer("smtpd_junk_command_limit", 1, int_max);
+  server.error_sleep = values.time("smtpd_error_sleep_time", {}, seconds(3600));
+  server.helo_required = values.boolean("smtpd_helo_required");
+  server.disable_vrfy = values.boolean("disable_vrfy_command");
+  server.forbid_unauth_pipelining = values.boolean("smtpd_forbid_unauth_pipelining");
+  server.strict_envelopes = values.boolean("strict_rfc821_envelopes");
+  server.bare_newline = bare_newline(values);
+  settings.smtpd_timeout = values.time("smtpd_timeout", seconds(1), time_max);
+  settings.hopcount_limit = values.small_integer("hopcount_limit", 1, int_max);
+  check_discarded_keywords(values);
+  if (values.boolean("smtputf8_enable"))
+    values.warning("smtputf8_enable", "SMTPUTF8 is not offered yet");
+}
+
+void read_relay(Evaluator& values, Settings& settings) {
+  RelaySettings& relay = settings.relay;
+  read_next_hops(values, relay);
+  relay.relay_transport = transport(values, "relay_transport");
+  relay.default_transport = transport(values, "default_transport");
+  const auto recipient_limit = [&](const std::string& name) {
+    return values.small_integer(name + "_destination_recipient_limit", 0, int_max);
+  };
+  relay.relay_recipient_limit = recipient_limit(relay.relay_transport);
+  relay.default_recipient_limit = recipient_limit(relay.default_transport);
+  relay.connect_timeout = values.time("smtp_connect_timeout", {}, time_max);
+
+  smtp::ClientSettings& client = relay.client;
+  client.helo_name = values.text("smtp_helo_name");
+  if (!is_valid_hostname(client.helo_name) && !parse_address(client.helo_name))
+    values.error("smtp_helo_name", "bad hostname");
+  client.own_hostname = settings.hostname;
+  const auto time = [&](std::string_view name) { return values.time(name, seconds(1), time_max); };
+  client.greeting_timeout = client.helo_timeout = time("smtp_helo_timeout");
+  client.mail_timeout = time("smtp_mail_timeout");
+  client.rcpt_timeout = time("smtp_rcpt_timeout");
+  client.data_init_timeout = time("smtp_data_init_timeout");
+  client.data_xfer_timeout = time("smtp_data_xfer_timeout");
+  client.data_done_timeout = time("smtp_data_done_timeout");
+  client.quit_timeout = time("smtp_quit_timeout");
+  client.rset_timeout = time("smtp_rset_timeout");
+}
+
+}  // namespace mx::config

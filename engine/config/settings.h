@@ -1,0 +1,150 @@
+// engine/config/settings.h - what a configuration says, as typed values: the result of load()
+// (load.h).
+//
+// Every value is checked and in range, so nobody after this point parses a number, a time or an
+// address of main.cf again. Lists keep the line of each word, so that whoever gives a word its
+// meaning (policy, maps) can still name `file:line:`. Nothing here refers to main.cf's bytes: a
+// Settings is a plain value, built once by a start or a reload, then read-only and shared by all
+// shards.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/base/time.h"
+#include "proto/smtp/client.h"
+#include "proto/smtp/server.h"
+
+namespace mx::config {
+
+// One element of a list, after expansion of $name, and where it stands: main.cf or the /file it
+// came from; line 0 for a default.
+struct Word {
+  std::string text;
+  std::string file;
+  uint32_t line = 0;
+};
+
+// A match list or restriction list; /file elements of match lists are already replaced by their
+// contents.
+struct List {
+  std::string parameter;
+  uint32_t line = 0;  // of `parameter = …` in main.cf, 0 for the default
+  std::vector<Word> words;
+  bool empty() const { return words.empty(); }
+};
+
+// type:path as a list names it, without `proxy:`. The compiled form of `path` is `path.phm`.
+struct TableName {
+  std::string type, path;
+  std::string parameter;  // first that names it
+  uint32_t line = 0;
+};
+
+struct IpAddress {
+  bool v6 = false;
+  std::array<uint8_t, 16> bytes{};  // network order; IPv4 in the first four
+  bool operator==(const IpAddress&) const = default;
+};
+
+struct ListenAddress {
+  IpAddress address;  // all zero: every address of the family
+  uint16_t port = 25;
+  std::string text;  // "127.0.0.1:25", "[::1]:25": for logs
+  bool operator==(const ListenAddress&) const = default;
+};
+
+struct NextHop {
+  std::string host;  // a name, or the text of an address; no brackets
+  uint16_t port = 25;
+  bool bracketed = false;  // [host]: address look-up only; the only form that is routed now
+  bool is_address = false;
+  IpAddress address;
+  std::string text;  // "[host]:port": for logs and as the key of a destination
+};
+
+// Reply codes that main.cf can change.
+struct RejectCodes {
+  uint16_t reject = 554, relay_domains = 554, non_fqdn = 504, unknown_local_recipient = 550,
+           unknown_relay_recipient = 550;
+};
+
+struct Restrictions {
+  List client, helo, sender, relay, recipient, data, end_of_data;
+  bool relay_before_recipient = false;
+  bool delay_reject = true;  // smtpd_delay_reject
+  bool reject_unlisted_recipient = true;
+  bool show_user_unknown_table_name = true;
+};
+
+// Who we are and whom we take mail for.
+struct Domains {
+  std::string myorigin;
+  List mydestination, mynetworks, relay_domains, relay_recipient_maps;
+  std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
+  List parent_domain_matches_subdomains;
+  std::string recipient_delimiter;  // a set of characters
+  bool owner_request_special = true;
+  std::string double_bounce_sender = "double-bounce";
+  bool allow_untrusted_routing = false;
+  bool allow_percent_hack = true, swap_bangpath = true;
+  bool append_at_myorigin = true, append_dot_mydomain = false;
+};
+
+struct QueueSettings {
+  std::string directory;                // queue_directory
+  uint64_t segment_size = 64ULL << 20;  // ringmx_segment_size
+  uint64_t size_limit = 1ULL << 30;     // ringmx_queue_size_limit
+  Duration minimal_backoff = seconds(300), maximal_backoff = seconds(4000);
+};
+
+struct RelaySettings {
+  std::vector<NextHop> relayhost;  // tried in order; never empty after load()
+  std::string relay_transport = "relay", default_transport = "smtp";
+  uint32_t backend_connections = 100;      // ringmx_backend_connections, over all shards
+  uint32_t relay_recipient_limit = 50;     // relay_destination_recipient_limit
+  uint32_t default_recipient_limit = 50;   // default_destination_recipient_limit
+  Duration connect_timeout = seconds(30);  // smtp_connect_timeout; 0: the kernel's
+  smtp::ClientSettings client;
+};
+
+struct ResourceSettings {
+  uint32_t shards = 1;                      // ringmx_shards, 0 already replaced by the core count
+  uint64_t body_cache_bytes = 64ULL << 20;  // ringmx_body_cache, a shard
+  uint32_t sessions_max = 20'000;           // ringmx_max_sessions, over all shards
+  Duration shutdown_timeout = seconds(10);  // ringmx_shutdown_timeout
+};
+
+struct LogSettings {
+  std::string syslog_name = "postfix";
+  std::string maillog_file;  // empty: stdout
+};
+
+struct Settings {
+  std::string config_directory;  // as given to load()
+  std::string hostname;          // myhostname
+  std::string mydomain;
+  std::string mail_name = "ringmx";
+  std::string mail_owner;
+  std::string compatibility_level = "0";
+  bool ipv4 = true, ipv6 = true;  // inet_protocols
+  std::vector<ListenAddress> listen;
+
+  smtp::ServerSettings server;  // hostname, banner, limits of the dialogue
+  Duration smtpd_timeout = seconds(300);
+  uint32_t hopcount_limit = 50;
+
+  Domains domains;
+  Restrictions restrictions;
+  RejectCodes codes;
+  RelaySettings relay;
+  QueueSettings queue;
+  ResourceSettings resources;
+  LogSettings log;
+  std::vector<TableName> tables;  // every table that the settings above name, each once
+};
+
+}  // namespace mx::config

@@ -1,0 +1,384 @@
+#include "engine/daemon.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "engine/io/endpoint.h"
+#include "engine/io/ring.h"
+#include "engine/observe/alarms.h"
+#include "engine/observe/log.h"
+#include "engine/policy/snapshot.h"
+#include "engine/relay/next_hop.h"
+#include "engine/shard/control.h"
+#include "engine/shard/shard.h"
+#include "engine/spool/segment_files.h"
+#include "queue/recovery.h"
+
+namespace mx {
+namespace {
+
+constexpr int listen_backlog = 4096;
+// Pre-written before the first banner; the rest of the queue follows in the background.
+constexpr uint64_t first_segments_bytes = 1ULL << 30;
+constexpr time_t resolve_interval_seconds = 60;
+
+// What a step of the start ends with when it can't go on.
+struct Failure {
+  int code = 0;
+  std::string text;
+};
+
+struct Listeners {
+  std::vector<std::vector<io::Fd>> of_shard;
+};
+
+class Daemon {
+ public:
+  explicit Daemon(const DaemonOptions& options) : options_(options) {}
+  int run();
+
+ private:
+  bool load();
+  bool raise_descriptor_limit();
+  bool listen();
+  bool drop_privileges();
+  bool open_log();
+  bool open_queue();
+  bool recover();
+  bool start_shards();
+  void serve();
+  void reload();
+  void stop();
+  void make_segments();
+  void say_memory();
+  bool fail(int code, const std::string& text) {
+    failure_ = {code, text};
+    return false;
+  }
+  const config::Settings& settings() const { return snapshot_->settings; }
+
+  DaemonOptions options_;
+  Failure failure_;
+  config::HostFacts host_;
+  policy::SnapshotPointer snapshot_;
+  Listeners listeners_;
+  std::unique_ptr<observe::Log> log_;
+  observe::LogStream* stream_ = nullptr;  // the main thread's
+  observe::Alarms alarms_;
+  std::unique_ptr<spool::SegmentFiles> files_;
+  std::unique_ptr<queue::SegmentPool> pool_;
+  queue::Recovered recovered_;
+  std::unique_ptr<relay::NextHop> next_hop_;
+  std::vector<std::unique_ptr<shard::Shard>> shards_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<shard::Control> control_;
+  std::thread segment_maker_;
+  std::atomic<bool> stopping_{false};
+};
+
+void print(const config::Diagnostics& diagnostics) {
+  for (const config::Diagnostic& d : diagnostics)
+    std::fprintf(stderr, "%s\n", config::to_string(d).c_str());
+}
+
+uint64_t random_u64() {
+  uint64_t value = 0;
+  const ssize_t n = ::getrandom(&value, sizeof value, 0);
+  MX_ASSERT(n == sizeof value);
+  return value;
+}
+
+bool Daemon::load() {
+  host_ = config::read_host_facts();
+  policy::SnapshotResult result =
+      policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
+  print(result.warnings);
+  print(result.errors);
+  snapshot_ = std::move(result.snapshot);
+  return snapshot_ != nullptr || fail(EX_CONFIG, "the configuration is refused; nothing was started");
+}
+
+// Sessions, backend connections and segments each need a descriptor.
+bool Daemon::raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const uint64_t wanted = uint64_t{settings().resources.sessions_max} +
+                          settings().relay.backend_connections +
+                          settings().queue.size_limit / settings().queue.segment_size + 64;
+  if (limit.rlim_max < wanted)
+    std::fprintf(stderr,
+                 "ringmx: warning: at most %llu open files are allowed, ringmx_max_sessions = %u asks for %llu: "
+                 "further clients will wait (raise LimitNOFILE)\n",
+                 static_cast<unsigned long long>(limit.rlim_max), settings().resources.sessions_max,
+                 static_cast<unsigned long long>(wanted));
+  return true;
+}
+
+bool Daemon::listen() {
+  listeners_.of_shard.resize(settings().resources.shards);
+  for (const config::ListenAddress& at : settings().listen) {
+    io::Endpoint endpoint;
+    if (at.address.v6) {
+      auto* in6 = reinterpret_cast<sockaddr_in6*>(&endpoint.address);
+      in6->sin6_family = AF_INET6;
+      in6->sin6_port = htons(at.port);
+      std::memcpy(&in6->sin6_addr, at.address.bytes.data(), 16);
+      endpoint.length = sizeof *in6;
+    } else {
+      auto* in = reinterpret_cast<sockaddr_in*>(&endpoint.address);
+      in->sin_family = AF_INET;
+      in->sin_port = htons(at.port);
+      std::memcpy(&in->sin_addr, at.address.bytes.data(), 4);
+      endpoint.length = sizeof *in;
+    }
+    for (auto& fds : listeners_.of_shard) {
+      auto fd = io::listen_on(endpoint, listen_backlog);
+      if (!fd) return fail(EX_OSERR, fd.error());
+      fds.push_back(std::move(*fd));
+    }
+  }
+  return true;
+}
+
+// Started as root: the rest of the life is mail_owner's.
+bool Daemon::drop_privileges() {
+  if (::geteuid() != 0) return true;
+  const passwd* owner = ::getpwnam(settings().mail_owner.c_str());
+  if (!owner)
+    return fail(EX_CONFIG, options_.config_directory + "/main.cf: mail_owner = " +
+                               settings().mail_owner + ": there is no such user");
+  if (owner->pw_uid == 0) {
+    std::fprintf(stderr, "ringmx: warning: mail_owner = %s: running with root's rights\n",
+                 settings().mail_owner.c_str());
+    return true;
+  }
+  const std::string& queue = settings().queue.directory;
+  ::mkdir(queue.c_str(), 0700);
+  if (::chown(queue.c_str(), owner->pw_uid, owner->pw_gid) != 0)
+    return fail(EX_NOPERM, queue + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+  const std::string& file = settings().log.maillog_file;
+  if (!file.empty()) {
+    const io::Fd made(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (made && ::fchown(made.get(), owner->pw_uid, owner->pw_gid) != 0)
+      return fail(EX_NOPERM, file + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+  }
+  if (::initgroups(owner->pw_name, owner->pw_gid) != 0 || ::setgid(owner->pw_gid) != 0 ||
+      ::setuid(owner->pw_uid) != 0)
+    return fail(EX_OSERR, "becoming " + settings().mail_owner + ": " + std::strerror(errno));
+  return true;
+}
+
+bool Daemon::open_log() {
+  const std::string& name = settings().hostname;
+  log_ = std::make_unique<observe::Log>(name.substr(0, name.find('.')), settings().log.syslog_name,
+                                        settings().log.maillog_file);
+  const std::string error = log_->start();
+  if (!error.empty()) return fail(EX_CANTCREAT, error);
+  stream_ = &log_->make_stream();
+  return true;
+}
+
+bool Daemon::open_queue() {
+  const config::QueueSettings& queue = settings().queue;
+  const queue::Geometry geometry{static_cast<uint32_t>(queue.segment_size),
+                                 static_cast<uint32_t>(queue.size_limit / queue.segment_size)};
+  const uint32_t shards = settings().resources.shards;
+  const uint32_t reserve = queue::SegmentPool::reserve_min(shards);
+  if (!queue::is_valid(geometry) || geometry.segment_count < reserve + 2 * shards)
+    return fail(EX_CONFIG, fmt::format("{}/main.cf: ringmx_queue_size_limit = {} holds {} segments of "
+                                       "ringmx_segment_size = {}; {} shards need at least {}",
+                                       options_.config_directory, queue.size_limit,
+                                       geometry.segment_count, queue.segment_size, shards,
+                                       reserve + 2 * shards));
+  files_ = std::make_unique<spool::SegmentFiles>(queue.directory, geometry);
+  if (auto opened = files_->open(false); !opened) return fail(EX_CANTCREAT, opened.error());
+  const auto first = static_cast<uint32_t>(
+      std::clamp<uint64_t>(first_segments_bytes / geometry.segment_bytes, reserve + 2 * shards,
+                           geometry.segment_count));
+  if (files_->existing() < first) {
+    stream_->line("master", "making {} queue segments of {} bytes", first - files_->existing(),
+                  geometry.segment_bytes);
+    if (auto made = files_->make(first); !made) return fail(EX_CANTCREAT, made.error());
+  }
+  if (!files_->direct())
+    stream_->line("master", "warning: {} has no O_DIRECT: the queue is written through the page cache, with "
+                            "fdatasync", files_->directory());
+  pool_ = std::make_unique<queue::SegmentPool>(geometry, shards, reserve);
+  return true;
+}
+
+bool Daemon::recover() {
+  recovered_ = queue::recover(*files_, files_->geometry());
+  if (!recovered_.refusal.empty()) return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
+  queue::adopt(recovered_, *pool_);
+  stream_->line("master", "queue recovered: {} messages, {} records, {} unfinished batch ends, {} damaged places",
+                recovered_.messages.size(), recovered_.records, recovered_.torn_tails,
+                recovered_.damage_count);
+  for (const queue::Damage& damage : recovered_.damage)
+    if (!damage.torn_tail)
+      stream_->line("master", "warning: queue segment {} offset {}: {}", damage.segment, damage.offset,
+                    damage.text);
+  if (recovered_.damage_count > 0)
+    alarms_.raise(*stream_, "queue-damaged",
+                  fmt::format("{} damaged places, {} messages lost; the rest was recovered",
+                              recovered_.damage_count, recovered_.messages_lost));
+  return true;
+}
+
+bool Daemon::start_shards() {
+  next_hop_ = std::make_unique<relay::NextHop>(settings().relay.relayhost,
+                                               settings().relay.backend_connections, random_u64());
+  const std::string unresolved = next_hop_->resolve();
+  if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
+  const shard::Shared shared{*log_,  alarms_,      *next_hop_, *pool_,
+                             *files_, random_u64(), recovered_.largest_id};
+  std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
+  for (const queue::RecoveredMessage& message : recovered_.messages)
+    dealt[pool_->owner(message.commit.segment)].push_back(&message);
+  std::mutex mutex;
+  std::condition_variable told;
+  size_t ready = 0;
+  std::string error;
+  for (uint32_t i = 0; i < settings().resources.shards; ++i) {
+    shards_.push_back(std::make_unique<shard::Shard>(
+        i, shared, snapshot_, std::move(listeners_.of_shard[i]), std::move(dealt[i])));
+    threads_.emplace_back([&, shard = shards_.back().get()] {
+      shard->run([&](std::string why) {
+        const std::lock_guard lock(mutex);
+        ++ready;
+        if (error.empty()) error = std::move(why);
+        told.notify_all();
+      });
+    });
+  }
+  std::unique_lock lock(mutex);
+  told.wait(lock, [&] { return ready == shards_.size(); });
+  if (!error.empty()) return fail(EX_OSERR, error);
+  recovered_ = {};
+  return true;
+}
+
+// The body of the background thread that brings the queue to its full size.
+void Daemon::make_segments() {
+  observe::LogStream& log = log_->make_stream();
+  std::string why;
+  while (!stopping_ && files_->make_next(*pool_, &why)) {
+  }
+  if (!why.empty())
+    alarms_.raise(log, "queue-size", "the queue can't grow to ringmx_queue_size_limit: " + why);
+}
+
+void Daemon::say_memory() {
+  const config::ResourceSettings& r = settings().resources;
+  stream_->line("master",
+                "daemon started: {} shards, at most {} sessions, {} backend connections; body memory {} MiB a "
+                "shard; queue {} MiB in segments of {} MiB",
+                r.shards, r.sessions_max, settings().relay.backend_connections, r.body_cache_bytes >> 20,
+                settings().queue.size_limit >> 20, settings().queue.segment_size >> 20);
+  for (const config::ListenAddress& at : settings().listen) stream_->line("master", "listening on {}", at.text);
+}
+
+void Daemon::reload() {
+  policy::SnapshotResult result =
+      policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
+  for (const config::Diagnostic& d : result.warnings)
+    stream_->line("master", "{}", config::to_string(d));
+  for (const config::Diagnostic& d : result.errors) stream_->line("master", "{}", config::to_string(d));
+  if (!result.snapshot) {
+    alarms_.raise(*stream_, "reload", "the new configuration is refused; the old one stays in service");
+    return;
+  }
+  alarms_.clear(*stream_, "reload");
+  snapshot_ = result.snapshot;
+  for (auto& shard : shards_)
+    shard->post([snapshot = snapshot_](shard::Shard& s) { s.publish(snapshot); });
+  stream_->line("master", "reload: new configuration in service (listeners, shards, queue and relayhost need a "
+                          "restart)");
+}
+
+void Daemon::serve() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&signals, signal);
+  const timespec interval{resolve_interval_seconds, 0};
+  while (true) {
+    const int signal = next_hop_->needs_resolving() ? ::sigtimedwait(&signals, nullptr, &interval)
+                                                    : ::sigwaitinfo(&signals, nullptr);
+    if (signal == SIGTERM || signal == SIGINT) return;
+    if (signal == SIGHUP) reload();
+    if (signal == SIGUSR1) log_->reopen();
+    if (signal < 0 && errno == EAGAIN) {
+      const std::string error = next_hop_->resolve();
+      if (!error.empty()) stream_->line("master", "warning: relayhost: {}", error);
+    }
+  }
+}
+
+void Daemon::stop() {
+  stopping_ = true;
+  if (stream_) stream_->line("master", "terminating");
+  if (control_) control_->stop();
+  for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.begin_shutdown(); });
+  for (std::thread& thread : threads_) thread.join();
+  if (segment_maker_.joinable()) segment_maker_.join();
+  if (log_) log_->stop();
+}
+
+int Daemon::run() {
+  if (!load()) return failure_.code;
+  if (options_.check_only) return EX_OK;
+  const std::string missing = io::missing_ring_features();
+  if (!missing.empty()) {
+    std::fprintf(stderr, "ringmx: fatal: %s\n", missing.c_str());
+    return EX_OSERR;
+  }
+  const bool started = raise_descriptor_limit() && listen() && drop_privileges() && open_log() &&
+                       open_queue() && recover() && start_shards();
+  if (started) {
+    control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_, *pool_,
+                                                *next_hop_, shards_);
+    const std::string error = control_->start();
+    if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
+    segment_maker_ = std::thread([this] { make_segments(); });
+    say_memory();
+    serve();
+  } else {
+    std::fprintf(stderr, "ringmx: fatal: %s\n", failure_.text.c_str());
+  }
+  stop();
+  return failure_.code;
+}
+
+}  // namespace
+
+int run_daemon(const DaemonOptions& options) {
+  // All threads leave signals to the main thread, which waits for them.
+  sigset_t signals;
+  ::sigfillset(&signals);
+  for (const int synchronous : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT})
+    ::sigdelset(&signals, synchronous);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  ::umask(077);
+  Daemon daemon(options);
+  return daemon.run();
+}
+
+}  // namespace mx

@@ -1,0 +1,135 @@
+#include "engine/io/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "engine/io/fd.h"
+
+namespace mx::io {
+
+namespace {
+
+constexpr size_t huge_page_bytes = 2UL << 20;
+
+std::unexpected<FileError> failed(const char* what, const std::string& path, int error_number) {
+  return std::unexpected(
+      FileError{error_number, std::string(what) + " " + path + ": " + std::strerror(error_number)});
+}
+
+FileFacts facts_of(const struct stat& status) {
+  return {static_cast<uint64_t>(status.st_size),
+          int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+          status.st_mode & 07777};
+}
+
+bool write_all(int fd, Bytes content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    content = content.subspan(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
+AlignedBuffer::AlignedBuffer(size_t size) {
+  if (size == 0) return;
+  const size_t alignment = size >= huge_page_bytes ? huge_page_bytes : 4096;
+  const size_t rounded = (size + alignment - 1) / alignment * alignment;
+  // One alignment more than needed; what lies before and after the aligned range is given back.
+  const size_t reserved = alignment == huge_page_bytes ? rounded + alignment : rounded;
+  void* const memory =
+      ::mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return;
+  std::byte* const start = static_cast<std::byte*>(memory);
+  const size_t before = (alignment - reinterpret_cast<uintptr_t>(start) % alignment) % alignment;
+  if (before != 0) ::munmap(start, before);
+  data_ = start + before;
+  if (reserved - before > rounded) ::munmap(data_ + rounded, reserved - before - rounded);
+  size_ = size;
+  mapped_ = rounded;
+  if (alignment == huge_page_bytes) ::madvise(data_, mapped_, MADV_HUGEPAGE);  // advice only
+}
+
+AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      mapped_(std::exchange(other.mapped_, 0)) {}
+
+AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+  return *this;
+}
+
+AlignedBuffer::~AlignedBuffer() {
+  if (data_ != nullptr) ::munmap(data_, mapped_);
+}
+
+std::expected<FileFacts, FileError> file_facts(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return failed("stat", path, errno);
+  return facts_of(status);
+}
+
+std::expected<FileContent, FileError> read_file(const std::string& path, uint64_t bytes_max) {
+  // O_NONBLOCK: a FIFO put in the file's place must not hang a start.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return failed("open", path, errno);
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return failed("stat", path, errno);
+  if (S_ISDIR(status.st_mode)) return failed("read", path, EISDIR);
+  if (!S_ISREG(status.st_mode)) return failed("read", path, EINVAL);
+  const uint64_t size = static_cast<uint64_t>(status.st_size);
+  if (size > bytes_max) return failed("read", path, EFBIG);
+
+  FileContent content{AlignedBuffer(size), facts_of(status)};
+  if (size != 0 && content.buffer.data() == nullptr) return failed("read", path, ENOMEM);
+  uint64_t at = 0;
+  while (true) {
+    std::byte beyond{};  // one byte after the end shows a file that grew
+    std::byte* const to = at < size ? content.buffer.data() + at : &beyond;
+    const ssize_t taken = ::read(fd.get(), to, at < size ? size - at : 1);
+    if (taken < 0 && errno == EINTR) continue;
+    if (taken < 0) return failed("read", path, errno);
+    if (taken == 0) break;
+    at += static_cast<uint64_t>(taken);
+    if (at > size) break;
+  }
+  if (at != size) return failed("read (it changed meanwhile)", path, EAGAIN);
+  return content;
+}
+
+std::expected<void, FileError> write_file_atomically(const std::string& path, Bytes content,
+                                                     mode_t mode) {
+  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  const auto give_up = [&](const char* what, int error_number) {
+    ::unlink(temporary.c_str());
+    return failed(what, path, error_number);
+  };
+  ::unlink(temporary.c_str());  // of a run with this pid that was killed
+  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return failed("create", temporary, errno);
+  if (!write_all(fd.get(), content)) return give_up("write", errno);
+  if (::fchmod(fd.get(), mode) != 0) return give_up("chmod", errno);
+  if (::fsync(fd.get()) != 0) return give_up("sync", errno);
+  if (::close(fd.release()) != 0) return give_up("close", errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up("rename", errno);
+
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Fd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent) return failed("open", directory, errno);
+  if (::fsync(parent.get()) != 0) return failed("sync", directory, errno);
+  return {};
+}
+
+}  // namespace mx::io

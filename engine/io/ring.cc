@@ -1,0 +1,206 @@
+#include "engine/io/ring.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "proto/base/assert.h"
+
+namespace mx::io {
+namespace {
+
+constexpr unsigned ring_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                                IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+                                IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+
+std::string describe_setup_error(int error) {
+  switch (error) {
+    case ENOSYS:
+      return "io_uring is not available (ENOSYS): the kernel is older than 5.1 or built without it, or a "
+             "sandbox such as gVisor hides it. ringmx needs Linux 6.1 or later";
+    case EPERM:
+      return "io_uring is not permitted (EPERM): set `sysctl kernel.io_uring_disabled=0`, or allow "
+             "io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile "
+             "(Docker: --security-opt seccomp=unconfined or a profile with these three)";
+    case ENOMEM:
+      return "no memory for an io_uring (ENOMEM): raise the memlock limit (`ulimit -l`, systemd: "
+             "LimitMEMLOCK=infinity) or the memory limit of the control group";
+    case EMFILE:
+    case ENFILE:
+      return "no file descriptor for an io_uring: raise `ulimit -n` (systemd: LimitNOFILE=)";
+    case EINVAL:
+      return "this kernel does not know the io_uring flags that ringmx needs (SINGLE_ISSUER, "
+             "DEFER_TASKRUN; EINVAL): Linux 6.1 or later is needed";
+    default:
+      return std::string("io_uring_setup: ") + std::strerror(error);
+  }
+}
+
+}  // namespace
+
+std::expected<Ring, std::string> Ring::create(const RingOptions& options) {
+  Ring made;
+  io_uring_params params{};
+  params.flags = ring_flags;
+  params.cq_entries = options.completion_entries;
+  const int error = io_uring_queue_init_params(options.submission_entries, &made.ring_, &params);
+  if (error < 0) return std::unexpected(describe_setup_error(-error));
+  made.open_ = true;
+  io_uring_register_ring_fd(&made.ring_);  // saves a descriptor look-up a turn; optional
+  return made;
+}
+
+Ring::Ring(Ring&& other) noexcept
+    : ring_(other.ring_), open_(std::exchange(other.open_, false)), stats_(other.stats_) {}
+
+Ring::~Ring() {
+  if (open_) io_uring_queue_exit(&ring_);
+}
+
+io_uring_sqe* Ring::sqe(Op op) {
+  io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+  if (!entry) {
+    ++stats_.submission_queue_full;
+    io_uring_submit(&ring_);
+    entry = io_uring_get_sqe(&ring_);
+    MX_ASSERT(entry != nullptr);
+  }
+  ++stats_.submissions;
+  // The prep helpers leave user_data alone (liburing 2.3 clears it): it is set again after them.
+  entry->user_data = op.pack();
+  return entry;
+}
+
+void Ring::accept(int fd, sockaddr* peer, socklen_t* peer_length, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_accept(entry, fd, peer, peer_length, SOCK_CLOEXEC);
+  entry->user_data = op.pack();
+}
+
+void Ring::connect(int fd, const sockaddr* peer, socklen_t length, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_connect(entry, fd, peer, length);
+  entry->user_data = op.pack();
+}
+
+void Ring::recv(int fd, MutableBytes into, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_recv(entry, fd, into.data(), into.size(), 0);
+  entry->user_data = op.pack();
+}
+
+void Ring::recv_select(int fd, uint16_t group, bool wait_first, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_recv(entry, fd, nullptr, 0, 0);
+  entry->user_data = op.pack();
+  entry->flags |= IOSQE_BUFFER_SELECT;
+  entry->buf_group = group;
+  if (wait_first) entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+void Ring::send(int fd, Bytes bytes, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_send(entry, fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_WAITALL);
+  entry->user_data = op.pack();
+}
+
+void Ring::sendmsg(int fd, const msghdr* message, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_sendmsg(entry, fd, message, MSG_NOSIGNAL | MSG_WAITALL);
+  entry->user_data = op.pack();
+}
+
+void Ring::read(int fd, MutableBytes into, uint64_t offset, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_read(entry, fd, into.data(), static_cast<unsigned>(into.size()), offset);
+  entry->user_data = op.pack();
+}
+
+void Ring::write(int fd, Bytes bytes, uint64_t offset, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_write(entry, fd, bytes.data(), static_cast<unsigned>(bytes.size()), offset);
+  entry->user_data = op.pack();
+}
+
+void Ring::fdatasync(int fd, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
+  entry->user_data = op.pack();
+}
+
+void Ring::poll_readable(int fd, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_poll_add(entry, fd, POLLIN);
+  entry->user_data = op.pack();
+}
+
+void Ring::cancel(Op target, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_cancel64(entry, target.pack(), 0);
+  entry->user_data = op.pack();
+}
+
+void Ring::cancel_fd(int fd, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
+  entry->user_data = op.pack();
+}
+
+void Ring::close(int fd, Op op) {
+  io_uring_sqe* entry = sqe(op);
+  io_uring_prep_close(entry, fd);
+  entry->user_data = op.pack();
+}
+
+size_t Ring::turn(Duration timeout, std::span<Completion> into) {
+  ++stats_.turns;
+  int error = 0;
+  if (timeout.us <= 0) {
+    error = io_uring_submit_and_get_events(&ring_);
+  } else {
+    __kernel_timespec ts{timeout.us / 1'000'000, (timeout.us % 1'000'000) * 1000};
+    io_uring_cqe* first = nullptr;
+    error = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &ts, nullptr);
+  }
+  // EBUSY and EAGAIN: completions must be reaped first; what was prepared is submitted by the next turn.
+  MX_ASSERT(error >= 0 || error == -ETIME || error == -EINTR || error == -EBUSY || error == -EAGAIN);
+  return reap(into);
+}
+
+size_t Ring::reap(std::span<Completion> into) {
+  size_t count = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (count == into.size()) break;
+    into[count++] = {Op::unpack(cqe->user_data), cqe->res, cqe->flags};
+  }
+  io_uring_cq_advance(&ring_, static_cast<unsigned>(count));
+  stats_.completions += count;
+  return count;
+}
+
+std::string missing_ring_features() {
+  std::expected<Ring, std::string> ring = Ring::create({8, 16});
+  if (!ring) return ring.error();
+  io_uring_probe* probe = io_uring_get_probe_ring(ring->raw());
+  if (!probe) return "io_uring: the operations of this kernel cannot be probed: Linux 6.1 or later is needed";
+  const struct {
+    int opcode;
+    const char* name;
+  } needed[] = {{IORING_OP_ACCEPT, "accept"},   {IORING_OP_CONNECT, "connect"},
+                {IORING_OP_RECV, "recv"},       {IORING_OP_SEND, "send"},
+                {IORING_OP_SENDMSG, "sendmsg"}, {IORING_OP_READ, "read"},
+                {IORING_OP_WRITE, "write"},     {IORING_OP_FSYNC, "fsync"},
+                {IORING_OP_CLOSE, "close"},     {IORING_OP_ASYNC_CANCEL, "cancel"}};
+  std::string missing;
+  for (const auto& op : needed)
+    if (!io_uring_opcode_supported(probe, op.opcode)) missing += std::string(" ") + op.name;
+  io_uring_free_probe(probe);
+  if (missing.empty()) return "";
+  return "io_uring: this kernel lacks the operations" + missing + ": Linux 6.1 or later is needed";
+}
+
+}  // namespace mx::io

@@ -1,0 +1,155 @@
+#include "engine/observe/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+namespace mx::observe {
+namespace {
+
+constexpr size_t stream_bytes = 1U << 20;
+constexpr auto linger = std::chrono::milliseconds(10);
+constexpr int quiet_rounds_before_sleep = 50;
+
+}  // namespace
+
+LogStream::LogStream(std::string host, std::string syslog_name, int pid, size_t capacity)
+    : host_(std::move(host)),
+      syslog_name_(std::move(syslog_name)),
+      pid_(pid),
+      capacity_(capacity),
+      bytes_(std::make_unique<char[]>(capacity)) {}
+
+char* LogStream::begin_line(char* text, std::string_view program) {
+  const time_t now = ::time(nullptr);
+  if (now != stamp_second_) {
+    stamp_second_ = now;
+    tm local;
+    ::localtime_r(&now, &local);
+    stamp_size_ = static_cast<uint32_t>(::strftime(stamp_, sizeof stamp_, "%b %e %H:%M:%S ", &local));
+  }
+  std::memcpy(text, stamp_, stamp_size_);
+  return fmt::format_to_n(text + stamp_size_, 512, "{} {}/{}[{}]: ", host_, syslog_name_, program, pid_)
+      .out;
+}
+
+void LogStream::push(std::string_view line) {
+  const uint64_t written = written_.load(std::memory_order_relaxed);
+  if (capacity_ - (written - read_.load(std::memory_order_acquire)) < line.size()) {
+    dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return;
+  }
+  const size_t at = written % capacity_;
+  const size_t first = std::min(line.size(), capacity_ - at);
+  std::memcpy(bytes_.get() + at, line.data(), first);
+  std::memcpy(bytes_.get(), line.data() + first, line.size() - first);
+  written_.store(written + line.size(), std::memory_order_seq_cst);
+  if (log_->sleeping_.load(std::memory_order_seq_cst)) log_->wake();
+}
+
+std::string_view LogStream::readable() const {
+  const uint64_t read = read_.load(std::memory_order_relaxed);
+  const uint64_t written = written_.load(std::memory_order_seq_cst);
+  const size_t at = read % capacity_;
+  return {bytes_.get() + at, std::min<size_t>(written - read, capacity_ - at)};
+}
+
+void LogStream::consumed(size_t bytes) {
+  read_.store(read_.load(std::memory_order_relaxed) + bytes, std::memory_order_release);
+}
+
+Log::Log(std::string host, std::string syslog_name, std::string path)
+    : host_(std::move(host)), syslog_name_(std::move(syslog_name)), path_(std::move(path)) {}
+
+Log::~Log() { stop(); }
+
+LogStream& Log::make_stream() {
+  const std::lock_guard lock(mutex_);
+  streams_.push_back(std::make_unique<LogStream>(host_, syslog_name_, ::getpid(), stream_bytes));
+  streams_.back()->log_ = this;
+  return *streams_.back();
+}
+
+std::string Log::open_file() {
+  if (path_.empty()) return "";
+  const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) return "cannot open " + path_ + ": " + std::strerror(errno);
+  file_ = io::Fd(fd);
+  return "";
+}
+
+std::string Log::start() {
+  std::string error = open_file();
+  if (error.empty()) thread_ = std::thread([this] { run(); });
+  return error;
+}
+
+void Log::reopen() {
+  reopen_ = true;
+  wake();
+}
+
+void Log::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  wake();
+  thread_.join();
+}
+
+void Log::wake() {
+  signal_.fetch_add(1);
+  signal_.notify_one();
+}
+
+// Writes what all streams hold; true when there was something.
+bool Log::drain() {
+  const std::lock_guard lock(mutex_);
+  if (reopen_.exchange(false)) open_file();
+  const int fd = path_.empty() ? STDOUT_FILENO : file_.get();
+  bool any = false;
+  uint64_t dropped = 0;
+  for (auto& stream : streams_) {
+    dropped += stream->dropped();
+    while (true) {
+      const std::string_view text = stream->readable();
+      if (text.empty()) break;
+      any = true;
+      const ssize_t n = ::write(fd, text.data(), text.size());
+      // A log that can't be written is passed over: mail goes on.
+      stream->consumed(n > 0 ? static_cast<size_t>(n) : text.size());
+    }
+  }
+  if (dropped > dropped_said_) {
+    const std::string text = fmt::format("{} {}/master: warning: {} log lines lost: the log is too slow\n",
+                                         host_, syslog_name_, dropped - dropped_said_);
+    dropped_said_ = dropped;
+    if (::write(fd, text.data(), text.size()) < 0) return any;
+  }
+  return any;
+}
+
+void Log::run() {
+  int quiet = 0;
+  while (true) {
+    const bool stopping = stopping_.load();
+    const uint32_t seen = signal_.load();
+    if (drain()) {
+      quiet = 0;
+    } else if (stopping) {
+      return;
+    } else if (++quiet > quiet_rounds_before_sleep) {
+      sleeping_.store(true, std::memory_order_seq_cst);
+      if (!drain() && !stopping_.load()) signal_.wait(seen);
+      sleeping_.store(false, std::memory_order_seq_cst);
+      quiet = 0;
+    }
+    if (!stopping) std::this_thread::sleep_for(linger);
+  }
+}
+
+}  // namespace mx::observe

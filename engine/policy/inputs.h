@@ -1,0 +1,65 @@
+// engine/policy/inputs.h - what policy needs of a configuration, as expanded values: the only thing
+// that compile() reads, so that policy knows nothing of main.cf. Defaults are those of Postfix 3.7.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mx::policy {
+
+// Something that cannot be served as written, and where it is written.
+struct ConfigError {
+  std::string file;
+  uint32_t line = 0;  // 0: a default
+  std::string text;
+};
+
+// One word of a list, after expansion.
+struct Token {
+  std::string text;
+  std::string file;
+  uint32_t line = 0;
+};
+using Tokens = std::vector<Token>;
+
+struct IpAddress {
+  bool v6 = false;
+  std::array<uint8_t, 16> bytes{};  // network order; IPv4 in the first four
+  bool operator==(const IpAddress&) const = default;
+};
+
+// Reply codes that main.cf can change.
+struct ReplyCodes {
+  uint16_t reject = 554, non_fqdn = 504, relay_domains = 554, unknown_local_recipient = 550,
+           unknown_relay_recipient = 550;
+};
+
+struct PolicyInputs {
+  // Address classes. /file elements are already replaced by their contents.
+  Tokens mydestination, relay_domains, relay_recipient_maps, mynetworks;
+  std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
+  Tokens parent_domain_matches_subdomains;
+  std::string recipient_delimiter;
+  bool owner_request_special = true;
+  std::string double_bounce_sender = "double-bounce";
+
+  // How an address is completed before its class is looked up.
+  std::string myorigin, mydomain;
+  bool append_at_myorigin = true, append_dot_mydomain = false;
+  bool swap_bangpath = true, allow_percent_hack = true;
+  bool allow_untrusted_routing = false;
+
+  // smtpd_*_restrictions, word by word.
+  Tokens client, helo, sender, relay, recipient, data, end_of_data;
+  bool relay_before_recipient = true;  // smtpd_relay_before_recipient_restrictions
+  bool delay_reject = true;
+  bool reject_unlisted_recipient = true;
+  bool show_user_unknown_table_name = true;
+  std::string main_cf = "main.cf";  // for errors that belong to no line
+
+  ReplyCodes codes;
+};
+
+}  // namespace mx::policy

@@ -1,0 +1,377 @@
+#include "engine/session/inbound.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "engine/session/session.h"
+#include "proto/base/assert.h"
+
+namespace mx::session {
+namespace {
+
+using smtp::Need;
+
+// Reserved at MAIL when SIZE= says less (DESIGN: space is reserved before it is promised).
+constexpr uint64_t promise_min = 64U << 10;
+
+policy::IpAddress policy_address(const io::Endpoint& from) {
+  policy::IpAddress out;
+  if (from.is_ipv6()) {
+    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&from.address);
+    const auto* bytes = in6->sin6_addr.s6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+      std::copy(bytes + 12, bytes + 16, out.bytes.begin());
+    } else {
+      out.v6 = true;
+      std::copy(bytes, bytes + 16, out.bytes.begin());
+    }
+  } else {
+    const auto* in = reinterpret_cast<const sockaddr_in*>(&from.address);
+    std::memcpy(out.bytes.data(), &in->sin_addr, 4);
+  }
+  return out;
+}
+
+}  // namespace
+
+Inbound::Inbound(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
+                 observe::Counters& counters, uint32_t sessions_max)
+    : loop_(loop), spool_(spool), log_(log), counters_(counters), sessions_(sessions_max) {}
+
+Inbound::~Inbound() {
+  sessions_.each([&](uint32_t, Session& s) { loop_.timers.cancel(s.timer); });
+}
+
+void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
+  counters_.connections.add();
+  uint32_t slot = 0;
+  Session* s = nullptr;
+  if (!shutting_down_ && sessions_.used() < sessions_.limit())
+    s = sessions_.make(&slot, sessions_.next_slot(), std::move(fd), peer, snapshot_);
+  if (!s) {
+    // Best effort: the socket buffer of a new connection takes this without waiting.
+    static constexpr std::string_view text = "421 4.3.2 All server ports are busy\r\n";
+    counters_.connections_refused.add();
+    if (::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+    return;
+  }
+  counters_.sessions.set(sessions_.used());
+  s->address = policy_address(peer);
+  s->server.set_client("unknown", s->ip.view());
+  log_.line("smtpd", "connect from unknown[{}]", s->ip.view());
+  char byte = 0;
+  const bool talked_first =
+      snapshot_->settings.server.forbid_unauth_pipelining &&
+      ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  s->server.connected(talked_first);
+  advance(*s);
+  settle(*s);
+}
+
+// Runs the session until it has to wait for something outside.
+void Inbound::advance(Session& s) {
+  while (!s.blocked()) {
+    switch (s.server.need()) {
+      case Need::input:
+        if (!feed(s)) return;
+        break;
+      case Need::verdict:
+        decide(s);
+        break;
+      case Need::pause:
+        s.pausing = true;
+        loop_.timers.arm(s.timer, loop_.now() + s.server.pause_length());
+        return;
+      case Need::body:
+        if (!advance_body(s)) return;
+        break;
+      case Need::durable:
+        if (!advance_commit(s)) return;
+        break;
+      case Need::close:
+        if (!s.server.out().empty())
+          send_replies(s);
+        else
+          begin_close(s);
+        return;
+    }
+  }
+}
+
+// One command, or the replies so far and the next receive. False: nothing more to do now.
+bool Inbound::feed(Session& s) {
+  const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
+  if (!s.input().empty() && !backlog) {
+    s.consume(s.server.feed(s.input()));
+    return true;
+  }
+  if (shutting_down_ && s.input().empty() && !s.server.transaction().started()) {
+    s.server.abort({4, 3, 2}, "Server shutting down");
+    return true;
+  }
+  const bool replying = !s.server.out().empty();
+  if (replying) send_replies(s);
+  if (s.input().empty()) receive_command(s, replying);
+  return false;
+}
+
+void Inbound::decide(Session& s) {
+  const smtp::Question& question = s.server.question();
+  const policy::SessionFacts facts{{"unknown", s.ip.view(), s.address}, s.server.helo()};
+  // A transaction keeps the policy that it began with.
+  if (question.stage == smtp::Stage::mail) s.snapshot = snapshot_;
+  smtp::Verdict verdict =
+      policy::decide(s.snapshot->policy, facts, question, s.server.transaction(), loop_.wall()).verdict;
+  if (verdict.permitted() && question.stage == smtp::Stage::mail) reserve_space(s, verdict);
+  if (!verdict.permitted()) refuse(s, verdict);
+  s.server.answer(verdict);
+}
+
+// Logs a refusal.
+void Inbound::refuse(Session& s, const smtp::Verdict& verdict) {
+  const smtp::Question& question = s.server.question();
+  const smtp::Transaction& tx = s.server.transaction();
+  counters_.rejects.add();
+  const bool at_mail = question.stage == smtp::Stage::mail;
+  const bool at_rcpt = question.stage == smtp::Stage::rcpt;
+  fmt::memory_buffer envelope;
+  if (at_mail || tx.started())
+    fmt::format_to(std::back_inserter(envelope), " from=<{}>",
+                   observe::Peer{at_mail ? question.argument : tx.sender()});
+  if (at_rcpt)
+    fmt::format_to(std::back_inserter(envelope), " to=<{}>", observe::Peer{question.argument});
+  log_.line("smtpd", "NOQUEUE: reject: {} from unknown[{}]: {} {}.{}.{} {};{} proto={} helo=<{}>",
+            s.server.current_verb(), s.ip.view(), verdict.code, verdict.enhanced.status,
+            verdict.enhanced.subject, verdict.enhanced.detail, observe::Peer{verdict.text.view()},
+            std::string_view(envelope.data(), envelope.size()), s.server.esmtp() ? "ESMTP" : "SMTP",
+            observe::Peer{s.server.helo()});
+}
+
+// Space is promised before a message is begun; a refusal becomes the verdict.
+bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
+  if (s.promised > 0) spool_.pool().release(s.promised);
+  s.promised = 0;
+  bool fits = true;
+  verdict.kind = smtp::Verdict::Kind::refuse;
+  if (!spool_.journal().accepting()) {
+    verdict.code = 421;
+    verdict.enhanced = {4, 3, 0};
+    fits = verdict.text.assign("Error: queue file write error");
+    MX_ASSERT(fits);
+    return false;
+  }
+  const uint64_t wanted = std::max(s.server.question().declared_size, promise_min);
+  if (!spool_.pool().reserve(wanted)) {
+    verdict.code = 452;
+    verdict.enhanced = {4, 3, 1};
+    fits = verdict.text.assign("Insufficient system storage");
+    MX_ASSERT(fits);
+    return false;
+  }
+  s.promised = wanted;
+  verdict = smtp::Verdict::permit();
+  return true;
+}
+
+void Inbound::send_replies(Session& s) {
+  MX_ASSERT(!s.sending && !s.server.out().empty());
+  s.sending = true;
+  ++s.in_flight;
+  loop_.ring.send(s.fd.get(), as_bytes(s.server.out().text()), sessions_.op(op_reply, s.slot));
+  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+}
+
+void Inbound::receive_command(Session& s, bool wait_first) {
+  if (s.receiving || s.closing) return;
+  s.receiving = true;
+  s.receive_is_body = false;
+  ++s.in_flight;
+  loop_.ring.recv_select(s.fd.get(), loop_.buffers->group(), wait_first,
+                         sessions_.op(op_command, s.slot));
+  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+}
+
+// Prepares to receive into the body's block. False when no memory is free: the session waits.
+bool Inbound::receive_body(Session& s) {
+  if (s.receiving || s.closing) return true;
+  const MutableBytes space = s.intake.space(spool_);
+  if (space.empty()) {
+    wait(s);
+    return false;
+  }
+  s.receiving = true;
+  s.receive_is_body = true;
+  ++s.in_flight;
+  loop_.ring.recv(s.fd.get(), space, sessions_.op(op_body, s.slot));
+  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+  return true;
+}
+
+void Inbound::wait(Session& s) {
+  if (s.waiting) return;
+  s.waiting = true;
+  waiting_.push_back(s.slot);
+}
+
+void Inbound::resume_waiting() {
+  if (loop_.buffers->half_free() && !starved_.empty()) {
+    resuming_.swap(starved_);
+    for (const uint32_t slot : resuming_)
+      if (Session* s = sessions_.get(slot); s && !s->receiving) {
+        advance(*s);
+        settle(*s);
+      }
+    resuming_.clear();
+  }
+  if (waiting_.empty() || !spool_.take_room_signal()) return;
+  resuming_.swap(waiting_);
+  for (const uint32_t slot : resuming_) {
+    Session* s = sessions_.get(slot);
+    if (!s || !s->waiting) continue;
+    s->waiting = false;
+    advance(*s);
+    settle(*s);
+  }
+  resuming_.clear();
+}
+
+void Inbound::begin_close(Session& s) {
+  if (s.closing) return;
+  s.closing = true;
+  log_disconnect(s);
+  loop_.timers.cancel(s.timer);
+  if (s.in_flight > 0) loop_.ring.cancel_fd(s.fd.get(), {});
+}
+
+// The end of every entry into a session: frees it when it is over. The session is not touched after this.
+void Inbound::settle(Session& s) {
+  if (!s.closing || s.in_flight > 0 || s.committing) return;
+  s.intake.reset(spool_);
+  if (s.promised > 0) spool_.pool().release(s.promised);
+  loop_.timers.cancel(s.timer);
+  loop_.ring.close(s.fd.release(), {});
+  sessions_.free(s.slot);
+  counters_.sessions.set(sessions_.used());
+}
+
+void Inbound::on_command(Session& s, const io::Completion& completion) {
+  s.receiving = false;
+  if (completion.result == -ENOBUFS) {
+    counters_.receive_buffers_empty.add();
+    starved_.push_back(s.slot);
+    return;
+  }
+  if (completion.result <= 0) {
+    if (completion.flags & IORING_CQE_F_BUFFER) loop_.buffers->drop(completion);
+    lost(s);
+    return;
+  }
+  s.pending.append(as_text(loop_.buffers->received(completion)));
+  loop_.buffers->release(completion);
+  advance(s);
+}
+
+void Inbound::on_body(Session& s, const io::Completion& completion) {
+  s.receiving = false;
+  if (completion.result <= 0) {
+    lost(s);
+    return;
+  }
+  s.intake.received(static_cast<uint32_t>(completion.result));
+  advance(s);
+}
+
+// The peer has gone, in whatever state the session is.
+void Inbound::lost(Session& s) {
+  if (s.closing) return;
+  if (s.server.need() != Need::close && std::string_view(s.server.current_verb()) != "QUIT")
+    log_.line("smtpd", "lost connection after {} from unknown[{}]", s.server.current_verb(),
+              s.ip.view());
+  begin_close(s);
+}
+
+void Inbound::on_completion(const io::Completion& completion) {
+  Session* s = sessions_.find(completion.op);
+  if (!s) {  // a completion of an earlier life can't be: slots are freed after their last one
+    MX_ASSERT(false);
+    return;
+  }
+  MX_ASSERT(s->in_flight > 0);
+  --s->in_flight;
+  switch (completion.op.kind) {
+    case op_command:
+      on_command(*s, completion);
+      break;
+    case op_body:
+      on_body(*s, completion);
+      break;
+    case op_reply: {
+      s->sending = false;
+      const bool whole = completion.result == static_cast<int32_t>(s->server.out().size());
+      s->server.out().clear();
+      if (!whole) lost(*s);
+      advance(*s);
+      break;
+    }
+    default:
+      MX_ASSERT(false);
+  }
+  settle(*s);
+}
+
+void Inbound::on_timer(io::Timer& timer) {
+  Session& s = sessions_.at(timer.slot);
+  if (s.pausing) {
+    s.pausing = false;
+    s.server.paused();
+  } else if (s.committing || s.waiting) {  // we are the slow one: not the peer's fault
+    loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+  } else if (s.sending) {  // the peer takes nothing: a reply would not reach it
+    lost(s);
+  } else {
+    log_.line("smtpd", "timeout after {} from unknown[{}]", s.server.current_verb(), s.ip.view());
+    s.server.abort({4, 4, 2}, "Error: timeout exceeded");
+  }
+  advance(s);
+  settle(s);
+}
+
+bool Inbound::next_accepted(Accepted& accepted) {
+  if (accepted_at_ == accepted_.size()) {
+    accepted_.clear();
+    accepted_at_ = 0;
+    return false;
+  }
+  accepted = accepted_[accepted_at_++];
+  return true;
+}
+
+void Inbound::begin_shutdown() {
+  shutting_down_ = true;
+  sessions_.each([&](uint32_t, Session& s) {
+    const bool idle = !s.blocked() && s.server.need() == Need::input && s.input().empty() &&
+                      !s.server.transaction().started();
+    if (!idle) return;
+    s.server.abort({4, 3, 2}, "Server shutting down");
+    advance(s);
+    settle(s);
+  });
+}
+
+void Inbound::end_all() {
+  sessions_.each([&](uint32_t, Session& s) {
+    if (s.closing || s.committing) return;
+    s.pausing = s.waiting = false;
+    if (s.sending)
+      lost(s);
+    else
+      s.server.abort({4, 3, 2}, "Server shutting down");
+    advance(s);
+    settle(s);
+  });
+}
+
+}  // namespace mx::session

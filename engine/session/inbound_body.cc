@@ -1,0 +1,212 @@
+// From DATA to the 250: receiving the body, the commit, and what is logged of a message.
+
+#include <ctime>
+#include <optional>
+
+#include "engine/session/inbound.h"
+#include "engine/session/session.h"
+#include "proto/base/assert.h"
+#include "proto/mail/received.h"
+
+namespace mx::session {
+namespace {
+
+// The zone that the machine is set to, looked up once a minute at most.
+mail::TimeZone local_zone(WallTime now) {
+  thread_local int64_t checked_minute = -1;
+  thread_local mail::TimeZone zone;
+  const int64_t minute = now.seconds() / 60;
+  if (minute == checked_minute) return zone;
+  checked_minute = minute;
+  const time_t at = now.seconds();
+  tm local;
+  if (::localtime_r(&at, &local)) zone = {static_cast<int>(local.tm_gmtoff / 60), local.tm_zone};
+  return zone;
+}
+
+}  // namespace
+
+void Inbound::begin_body(Session& s) {
+  const config::Settings& settings = s.snapshot->settings;
+  const IntakeLimits limits{settings.server.message_size_limit, settings.hopcount_limit,
+                            settings.server.bare_newline};
+  s.intake.begin(spool_, limits, std::exchange(s.promised, 0), loop_.wall());
+  const smtp::Transaction& tx = s.server.transaction();
+  const queue::MessageIdText id = queue::to_text(s.intake.id());
+  mail::ReceivedFields fields;
+  fields.helo = s.server.helo();
+  fields.client_name = "unknown";
+  fields.client_address = s.ip.view();
+  fields.hostname = settings.hostname;
+  fields.queue_id = id.view();
+  if (tx.recipient_count() == 1) fields.recipient = tx.recipient(0);
+  fields.esmtp = s.server.esmtp();
+  fields.time = loop_.wall();
+  fields.zone = local_zone(fields.time);
+  char header[limits::header_block_bytes_max];
+  const std::optional<size_t> written = mail::write_received(fields, header);
+  MX_ASSERT(written.has_value());
+  s.intake.header().append(header, *written);
+  if (!s.input().empty()) {  // body bytes that came behind DATA
+    s.intake.push(s.input());
+    s.consume(s.input().size());
+  }
+}
+
+// Receives and scans until the end. False: nothing more to do now.
+bool Inbound::advance_body(Session& s) {
+  if (s.intake.idle()) begin_body(s);
+  switch (s.intake.advance(spool_)) {
+    case Intake::Step::wait:
+      wait(s);
+      return false;
+    case Intake::Step::more: {
+      if (!s.server.out().empty()) send_replies(s);  // the 354, and the receive with it
+      receive_body(s);
+      return false;
+    }
+    case Intake::Step::end:
+      break;
+  }
+  s.pending.append(s.intake.rest());
+  s.message_size = s.intake.facts().size;
+  s.server.body_ended(s.intake.facts());
+  if (s.intake.facts().size > 0 && s.server.need() != smtp::Need::verdict) log_refused_body(s);
+  return true;
+}
+
+void Inbound::log_refused_body(Session& s) {
+  counters_.messages_refused.add();
+  const smtp::BodyFacts& facts = s.intake.facts();
+  const char* why = facts.failed          ? "queue file write error"
+                    : facts.no_space      ? "insufficient system storage"
+                    : facts.too_big       ? "message file too big"
+                    : facts.too_many_hops ? "too many hops"
+                                          : "bare newline received";
+  log_.line("smtpd", "{}: warning: message from unknown[{}] refused: {}",
+            queue::to_text(s.intake.id()).view(), s.ip.view(), why);
+  s.intake.reset(spool_);
+}
+
+// The result lives until the next call.
+Bytes Inbound::build_envelope(Session& s) {
+  const smtp::Transaction& tx = s.server.transaction();
+  mail::EnvelopeHead head;
+  head.eight_bit = tx.eight_bit();
+  head.esmtp = s.server.esmtp();
+  head.arrival = s.arrival;
+  head.size = s.message_size;
+  head.client_name = "unknown";
+  head.client_address = s.ip.view();
+  head.helo = s.server.helo();
+  head.sender = tx.sender();
+  envelope_.begin(head);
+  for (uint32_t i = 0; i < tx.recipient_count(); ++i) envelope_.add_recipient(tx.recipient(i));
+  return envelope_.bytes();
+}
+
+// Hands the message to the journal. False: the result, or room for it, is to come.
+bool Inbound::advance_commit(Session& s) {
+  const auto recipients = static_cast<uint16_t>(s.server.transaction().recipient_count());
+  s.arrival = loop_.wall();
+  switch (s.intake.commit(spool_, recipients, build_envelope(s),
+                          sessions_.op(op_body, s.slot).pack())) {
+    case queue::Status::ok:
+      s.committing = true;
+      return false;
+    case queue::Status::later:
+      wait(s);
+      return false;
+    case queue::Status::no_space:
+      s.intake.reset(spool_);
+      s.server.not_committed(smtp::CommitFailure::no_space);
+      return true;
+    case queue::Status::failed:
+    case queue::Status::too_large:
+      break;
+  }
+  s.intake.reset(spool_);
+  s.server.not_committed(smtp::CommitFailure::write_error);
+  return true;
+}
+
+void Inbound::on_commit(const queue::CommitResult& result) {
+  Session* found = sessions_.find(io::Op::unpack(result.cookie));
+  MX_ASSERT(found != nullptr && found->committing);  // a committing session is never freed
+  Session& s = *found;
+  s.committing = false;
+  if (result.ok) {
+    counters_.messages_accepted.add();
+    counters_.recipients_accepted.add(s.server.transaction().recipient_count());
+    counters_.bytes_accepted.add(s.message_size);
+    log_accepted(s, result.id);
+    Accepted accepted{result.id, UINT32_MAX};
+    uint32_t slot = 0;
+    if (spool_.messages().used() < spool_.messages().limit()) {
+      spool::Message* message = spool_.messages().make(&slot);
+      if (s.intake.keep(spool_, *message)) {
+        message->id = result.id;
+        const Bytes envelope = build_envelope(s);
+        message->envelope.append(envelope.data(), envelope.size());
+        accepted.message_slot = slot;
+      } else {
+        spool_.messages().free(slot);
+      }
+    }
+    accepted_.push_back(accepted);
+  }
+  s.intake.reset(spool_);
+  if (result.ok)
+    s.server.committed(queue::to_text(result.id).view());
+  else
+    s.server.not_committed(smtp::CommitFailure::write_error);
+  advance(s);
+  settle(s);
+}
+
+void Inbound::log_accepted(Session& s, queue::MessageId id) {
+  const queue::MessageIdText text = queue::to_text(id);
+  const smtp::Transaction& tx = s.server.transaction();
+  log_.line("smtpd", "{}: client=unknown[{}]", text.view(), s.ip.view());
+  log_.line("qmgr", "{}: from=<{}>, size={}, nrcpt={} (queue active)", text.view(),
+            observe::Peer{tx.sender()}, s.message_size, tx.recipient_count());
+}
+
+// "disconnect from unknown[1.2.3.4] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4": accepted/total where they
+// differ, as Postfix prints it.
+void Inbound::log_disconnect(Session& s) {
+  const smtp::CommandCounts& counts = s.server.counts();
+  fmt::memory_buffer text;
+  uint32_t accepted = 0, total = 0;
+  const auto show = [&](const char* name, uint32_t ok, uint32_t all) {
+    if (all == 0) return;
+    if (ok == all)
+      fmt::format_to(std::back_inserter(text), " {}={}", name, all);
+    else
+      fmt::format_to(std::back_inserter(text), " {}={}/{}", name, ok, all);
+  };
+  const auto count = [&](const char* name, const uint32_t (&pair)[2]) {
+    accepted += pair[0];
+    total += pair[1];
+    show(name, pair[0], pair[1]);
+  };
+  count("helo", counts.helo);
+  count("ehlo", counts.ehlo);
+  count("mail", counts.mail);
+  count("rcpt", counts.rcpt);
+  count("data", counts.data);
+  count("rset", counts.rset);
+  count("noop", counts.noop);
+  count("vrfy", counts.vrfy);
+  count("quit", counts.quit);
+  count("unknown", counts.unknown);
+  fmt::format_to(std::back_inserter(text), " commands=");
+  if (accepted == total)
+    fmt::format_to(std::back_inserter(text), "{}", total);
+  else
+    fmt::format_to(std::back_inserter(text), "{}/{}", accepted, total);
+  log_.line("smtpd", "disconnect from unknown[{}]{}", s.ip.view(),
+            std::string_view(text.data(), text.size()));
+}
+
+}  // namespace mx::session

@@ -1,0 +1,59 @@
+// engine/shard/control.h - the control socket QUEUE_DIRECTORY/ringmx.sock, for mxq.
+//
+// One request a connection: a line `status`, `list` or `flush`; the answer is JSON lines, then end of file. A
+// thread of its own serves one client at a time, with time-outs; it asks a shard for a bounded page at a time
+// through its mailbox and reads envelopes from the segments itself, so that a listing of a million messages
+// costs the shards little. Who may connect is decided by the file's mode (0660, mail_owner).
+//
+// Threads: start() and stop() by the main thread; the rest is the control thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "engine/io/fd.h"
+#include "engine/observe/alarms.h"
+#include "engine/observe/log.h"
+#include "engine/relay/next_hop.h"
+#include "engine/shard/shard.h"
+#include "engine/spool/segment_files.h"
+#include "queue/segment_pool.h"
+
+namespace mx::shard {
+
+class Control {
+ public:
+  Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
+          spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
+          std::vector<std::unique_ptr<Shard>>& shards);
+  ~Control();
+  std::string start();  // empty, or why not
+  void stop();
+
+ private:
+  struct Listed;
+  void run();
+  void serve(int client);
+  bool status(int client);
+  bool list(int client);
+  bool flush(int client);
+  bool page(Shard& shard, uint32_t& cursor, std::vector<Listed>& into);
+  std::string describe(const Listed& listed);
+
+  std::string path_;
+  observe::LogStream& log_;
+  observe::Alarms& alarms_;
+  spool::SegmentFiles& files_;
+  queue::SegmentPool& pool_;
+  relay::NextHop& next_hop_;
+  std::vector<std::unique_ptr<Shard>>& shards_;
+  io::Fd socket_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace mx::shard

@@ -1,0 +1,82 @@
+// engine/spool/spool.h - a shard's journal on its ring: performs the journal's writes and flushes, holds the
+// body memory, and keeps just accepted messages in it for immediate delivery.
+//
+// Life of a body: received into blocks → copied into the journal's batch → flushed → (250) → sent from the
+// same blocks → blocks back. A message whose blocks are gone is read back from the journal.
+//
+// Owner and threads: one shard. Fails: a device error fails the journal for good (queue/journal.h); this
+// raises the alarm `journal` and from then on nothing is accepted or delivered until a restart.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/io/loop.h"
+#include "engine/io/slot_pool.h"
+#include "engine/observe/alarms.h"
+#include "engine/observe/counters.h"
+#include "engine/observe/log.h"
+#include "engine/spool/block_pool.h"
+#include "engine/spool/message.h"
+#include "engine/spool/segment_files.h"
+#include "queue/index.h"
+#include "queue/journal.h"
+
+namespace mx::spool {
+
+// Completion kinds of this folder.
+inline constexpr uint8_t op_journal_write = 48;
+inline constexpr uint8_t op_journal_flush = 49;
+constexpr bool is_spool_op(uint8_t kind) { return kind / 16 == 3; }
+
+struct SpoolSettings {
+  queue::JournalSettings journal;
+  uint32_t batch_bytes = 1U << 20;     // each of two
+  uint64_t body_memory_bytes = 64ULL << 20;
+  uint32_t index_capacity = 1'000'000; // unfinished messages of the shard
+};
+
+class Spool final : private queue::Device {
+ public:
+  Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& files,
+        queue::SegmentPool& pool, observe::LogStream& log, observe::Alarms& alarms,
+        observe::Counters& counters);
+  ~Spool();
+
+  queue::Journal& journal() { return *journal_; }
+  queue::Index& index() { return index_; }
+  queue::SegmentPool& pool() { return pool_; }
+  BlockPool& blocks() { return blocks_; }
+  io::SlotPool<Message>& messages() { return messages_; }
+  const SegmentFiles& files() const { return files_; }
+
+  void on_completion(const io::Completion& completion);
+  // End of turn: starts what the journal has to write.
+  void pump();
+  // True once after something was given back that sessions may wait for: a flush is done or blocks are free.
+  bool take_room_signal() { return std::exchange(room_, false); }
+  void blocks_freed() { room_ = true; }
+  // Drops a message from memory (its blocks come back); the journal still has it.
+  void forget(uint32_t message_slot);
+
+ private:
+  void write(uint32_t segment, uint32_t offset, Bytes data) override;
+  void flush(uint32_t segment) override;
+  void report_failure();
+
+  io::Loop& loop_;
+  const SegmentFiles& files_;
+  queue::SegmentPool& pool_;
+  observe::LogStream& log_;
+  observe::Alarms& alarms_;
+  observe::Counters& counters_;
+  BlockPool blocks_;
+  io::SlotPool<Message> messages_;
+  queue::Index index_;
+  std::byte* batch_memory_;
+  std::unique_ptr<queue::Journal> journal_;
+  bool room_ = false;
+  bool failure_reported_ = false;
+};
+
+}  // namespace mx::spool

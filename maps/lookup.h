@@ -1,0 +1,22 @@
+// maps/lookup.h - the answer of a look-up. "I could not find out" is an answer of its own, so that
+// no caller can take a broken table for an empty one.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace mx::maps {
+
+enum class Outcome : uint8_t { hit, miss, tempfail };
+
+struct Lookup {
+  Outcome outcome = Outcome::miss;
+  std::string_view value;  // of a hit; lives as long as the table's bytes
+
+  static Lookup hit(std::string_view value) { return {Outcome::hit, value}; }
+  static Lookup miss() { return {}; }
+  static Lookup tempfail() { return {Outcome::tempfail, {}}; }
+  bool is_hit() const { return outcome == Outcome::hit; }
+};
+
+}  // namespace mx::maps

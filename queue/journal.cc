@@ -1,0 +1,412 @@
+// Messages and batches. Invariants, asserted where they are made:
+//   - one device operation at a time; the flying batch's memory is not touched until it is flushed
+//   - filling().segment == segment_: a segment is left (sealed) only between batches
+//   - tail_ is the end of the last submitted batch, so offsets of staged records are known, and hashed, at once
+#include "queue/journal.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "proto/base/assert.h"
+#include "proto/base/limits.h"
+#include "queue/reader.h"
+#include "queue/recovery.h"
+
+namespace mx::queue {
+
+Journal::Journal(const JournalSettings& settings, SegmentPool& pool, Device& device, Index& index,
+                 MutableBytes buffer_a, MutableBytes buffer_b)
+    : settings_(settings),
+      pool_(pool),
+      device_(device),
+      index_(index),
+      chunk_bytes_max_(0),
+      ids_(settings.shard, settings.largest_known_id) {
+  MX_ASSERT(buffer_a.size() == buffer_b.size());
+  MX_ASSERT(buffer_a.size() % block_bytes == 0);
+  MX_ASSERT(buffer_a.size() >= limits::journal_buffer_bytes_min);
+  MX_ASSERT(buffer_a.size() <= limits::journal_buffer_bytes_max);
+  for (MutableBytes buffer : {buffer_a, buffer_b})
+    MX_ASSERT(reinterpret_cast<uintptr_t>(buffer.data()) % block_bytes == 0);
+  batches_[0].buffer = buffer_a;
+  batches_[1].buffer = buffer_b;
+  // Two chunks of the largest size and a COMMIT fit in a fresh batch.
+  chunk_bytes_max_ = std::min(limits::journal_chunk_bytes_max,
+                              (fresh_room() - mark_room()) / 2 / block_bytes * block_bytes);
+}
+
+// What begin_batch() leaves: the trailer, and a pad's header, which the trailer's place may ask for.
+uint32_t Journal::fresh_room() const {
+  const uint32_t room = std::min(static_cast<uint32_t>(batches_[0].buffer.size()),
+                                 pool_.geometry().segment_bytes - header_offset);
+  return room - block_bytes - trailer_bytes - record_header_bytes;
+}
+
+uint32_t Journal::mark_room() const {
+  return std::min(32U << 10, static_cast<uint32_t>(batches_[0].buffer.size()) / 8);
+}
+
+bool Journal::adopt(const RecoveredMessage& message) {
+  MX_ASSERT(!have_segment_);
+  if (index_.size() >= index_.capacity()) return false;
+  Index::Entry& entry = index_.insert({.id = message.id,
+                                       .commit = message.commit,
+                                       .arrival = message.arrival,
+                                       .recipient_count = message.recipient_count});
+  uint32_t at = 0;
+  for (const auto& [first, count] : message.pending) {
+    index_.clear_pending(entry, at, first - at);
+    at = first + count;
+  }
+  index_.clear_pending(entry, at, message.recipient_count - at);
+  MX_ASSERT(entry.pending_count > 0);
+  entry.attempts = message.attempts;
+  entry.next_attempt_us = message.next_attempt.us;
+  entry.marked = message.marked;
+  index_.set_reason(entry, message.reason);
+  entry.spans = !message.other_segments.empty();
+  if (entry.spans) other_segments_[message.id] = message.other_segments;
+  return true;
+}
+
+void Journal::begin(Draft& draft, WallTime now) {
+  MX_ASSERT(!draft.open());
+  draft = Draft{};
+  draft.id_ = ids_.next(now);
+  draft.arrival_ = now;
+}
+
+// --- where records go
+
+// Leaves the present segment for a fresh one. Only between batches.
+bool Journal::roll(SegmentPool::Purpose purpose) {
+  MX_ASSERT(!filling().open);
+  auto claimed = pool_.claim(settings_.shard, SegmentPool::Purpose::messages, settings_.epoch);
+  segment_is_reserve_ = false;
+  if (!claimed && purpose != SegmentPool::Purpose::messages) {
+    claimed = pool_.claim(settings_.shard, purpose, settings_.epoch);
+    segment_is_reserve_ = claimed.has_value();
+  }
+  if (!claimed) return false;
+  if (have_segment_) {
+    previous_sequence_ = pool_.life(segment_).sequence;
+    pool_.seal(segment_);
+  }
+  have_segment_ = true;
+  segment_is_new_ = true;
+  segment_ = *claimed;
+  tail_ = header_offset;
+  ++stats_.segments_claimed;
+  return true;
+}
+
+// Gives the empty filling buffer its place, with room for at least `bytes` of records.
+bool Journal::begin_batch(uint32_t bytes, SegmentPool::Purpose purpose) {
+  MX_ASSERT(!filling().open);
+  const auto room_here = [&]() -> uint32_t {
+    if (!have_segment_) return 0;
+    const uint32_t left = std::min(static_cast<uint32_t>(filling().buffer.size()),
+                                   pool_.geometry().segment_bytes - tail_);
+    const uint32_t overhead =
+        trailer_bytes + record_header_bytes + (segment_is_new_ ? block_bytes : 0);
+    return left > overhead ? left - overhead : 0;
+  };
+  if (room_here() < bytes) {
+    if (have_segment_ && segment_is_new_) return false;
+    if (!roll(purpose) || room_here() < bytes) return false;
+  }
+  open_batch(room_here());
+  return true;
+}
+
+void Journal::open_batch(uint32_t room) {
+  Batch& batch = filling();
+  MX_ASSERT(batch.commits.empty());
+  MX_ASSERT(batch.released.empty());
+  batch.segment = segment_;
+  batch.offset = tail_;
+  batch.first = 0;
+  batch.life = pool_.life(segment_);
+  batch.number = ++batch_number_;
+  if (segment_is_new_) {
+    write_segment_header(batch.buffer.first(block_bytes),
+                         {.segment = segment_,
+                          .shard = settings_.shard,
+                          .geometry = pool_.geometry(),
+                          .life = batch.life,
+                          .previous_sequence = previous_sequence_,
+                          .first_batch = batch.number});
+    batch.first = block_bytes;
+    segment_is_new_ = false;
+  }
+  batch.used = batch.first;
+  batch.capacity = batch.first + room;
+  batch.open = true;
+}
+
+// Room for `bytes` of a message's records.
+Status Journal::room_for(uint32_t bytes) {
+  if (pool_.device_failed()) fail();
+  if (failed_) return Status::failed;
+  const uint32_t wanted = bytes + mark_room();
+  Batch& batch = filling();
+  if (segment_is_reserve_ && pool_.free_segments() <= pool_.reserve_segments()) {
+    ++stats_.refused_no_space;
+    return Status::no_space;
+  }
+  if (!batch.open && !begin_batch(wanted, SegmentPool::Purpose::messages)) {
+    ++stats_.refused_no_space;
+    return Status::no_space;
+  }
+  if (batch.used + wanted <= batch.capacity) return Status::ok;
+  refused_ = true;
+  ++stats_.refused_later;
+  return Status::later;
+}
+
+void Journal::advance(uint32_t record_length) {
+  Batch& batch = filling();
+  batch.used += record_length;
+  MX_ASSERT(batch.used <= batch.capacity);
+}
+
+uint64_t Journal::put(RecordHeader header, Bytes payload) {
+  Batch& batch = filling();
+  MX_ASSERT(batch.used + record_bytes(header.length) <= batch.capacity);
+  header.batch = static_cast<uint32_t>(batch.number);
+  const uint64_t hash = write_record(batch.buffer.data() + batch.used, batch.life,
+                                     batch.offset + batch.used, header, payload);
+  advance(record_bytes(header.length));
+  return hash;
+}
+
+// --- messages
+
+void Journal::reference(Draft& draft, uint32_t segment) {
+  for (const uint32_t known : draft.segments_)
+    if (known == segment) return;
+  draft.segments_.push_back(segment);
+  pool_.add_live(segment);
+}
+
+Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
+  MX_ASSERT(draft.open());
+  MX_ASSERT(bytes.size() <= chunk_bytes_max_);
+  if (bytes.empty()) return failed_ ? Status::failed : Status::ok;
+  const uint32_t length = static_cast<uint32_t>(bytes.size());
+  const Status status = room_for(record_bytes(length));
+  if (status != Status::ok) return status;
+  const RecordType type =
+      kind == ChunkKind::header ? RecordType::header_chunk : RecordType::body_chunk;
+  const Batch& batch = filling();
+  const Extent extent{batch.segment, batch.offset + batch.used, length};
+  const uint64_t hash = put({.length = length, .type = type, .id = draft.id_}, bytes);
+  draft.chunks_.push_back({type, extent, batch.life.sequence, hash});
+  reference(draft, batch.segment);
+  stats_.payload_bytes += length;
+  return Status::ok;
+}
+
+Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, uint64_t cookie) {
+  MX_ASSERT(draft.open());
+  MX_ASSERT(recipient_count > 0);
+  const uint64_t wide_length = commit_head_bytes +
+                               uint64_t{draft.chunks_.size()} * commit_chunk_bytes +
+                               envelope.size();
+  if (wide_length + record_header_bytes + record_alignment > fresh_room() - mark_room())
+    return Status::too_large;
+  const uint32_t length = static_cast<uint32_t>(wide_length);
+  if (index_.size() + staged_commits_ >= index_.capacity()) {
+    ++stats_.refused_no_space;
+    return Status::no_space;
+  }
+  const Status status = room_for(record_bytes(length));
+  if (status != Status::ok) return status;
+
+  Batch& batch = filling();
+  std::byte* record = batch.buffer.data() + batch.used;
+  std::byte* to = record + record_header_bytes;
+  write_commit_head(to, recipient_count, draft.chunks_.size(), draft.arrival_,
+                    static_cast<uint32_t>(envelope.size()));
+  to += commit_head_bytes;
+  for (const Draft::Chunk& chunk : draft.chunks_) {
+    write_commit_chunk(to, {chunk.type, chunk.extent, chunk.sequence, chunk.payload_hash});
+    to += commit_chunk_bytes;
+  }
+  if (!envelope.empty()) std::memcpy(to, envelope.data(), envelope.size());
+  const Extent extent{batch.segment, batch.offset + batch.used, length};
+  seal_record(record, batch.life, extent.offset,
+              {.length = length,
+               .type = RecordType::commit,
+               .batch = static_cast<uint32_t>(batch.number),
+               .id = draft.id_});
+  advance(record_bytes(length));
+  reference(draft, batch.segment);
+
+  const bool spans = draft.segments_.size() > 1;
+  if (spans) {
+    auto& others = other_segments_[draft.id_];
+    for (const uint32_t segment : draft.segments_)
+      if (segment != batch.segment) others.push_back(segment);
+  }
+  batch.commits.push_back({.result = {cookie, draft.id_, false},
+                           .info = {.id = draft.id_,
+                                    .commit = extent,
+                                    .arrival = draft.arrival_,
+                                    .recipient_count = recipient_count},
+                           .spans = spans});
+  ++staged_commits_;
+  draft = Draft{};
+  return Status::ok;
+}
+
+void Journal::abandon(Draft& draft) {
+  for (const uint32_t segment : draft.segments_) pool_.drop_live(segment);
+  draft = Draft{};
+}
+
+// --- the device
+
+void Journal::pump(Instant now) {
+  if (pool_.device_failed()) fail();
+  if (failed_ || operation_ != Operation::none) return;
+  const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
+  const bool relocating = relocation_.target != Index::none;
+  const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||
+                   relocating || (hurry_ && filling().open);
+  // Graves and batches take turns, so that neither starves the other.
+  if ((!due || !grave_was_last_) && start_grave()) return;
+  grave_was_last_ = false;
+  if (!relocating) choose_relocation();
+  if (!due && relocation_.target == Index::none) return;
+  stage_marks();
+  stage_relocation();
+  if (filling().open) submit_batch();
+}
+
+void Journal::submit_batch() {
+  Batch& batch = filling();
+  uint32_t total = (batch.used + trailer_bytes + block_bytes - 1) / block_bytes * block_bytes;
+  uint32_t gap = total - trailer_bytes - batch.used;
+  if (gap != 0 && gap < record_header_bytes) {
+    total += block_bytes;
+    gap += block_bytes;
+  }
+  MX_ASSERT(total <= batch.buffer.size());
+  MX_ASSERT(batch.offset + total <= pool_.geometry().segment_bytes);
+  if (gap != 0) {
+    const uint32_t length = gap - record_header_bytes;
+    std::memset(batch.buffer.data() + batch.used + record_header_bytes, 0, length);
+    seal_record(batch.buffer.data() + batch.used, batch.life, batch.offset + batch.used,
+                {.length = length,
+                 .type = RecordType::pad,
+                 .batch = static_cast<uint32_t>(batch.number)});
+  }
+  const uint32_t trailer_at = total - trailer_bytes;
+  previous_trailer_ =
+      write_trailer(batch.buffer.data() + trailer_at, batch.offset + trailer_at,
+                    {.segment = batch.segment,
+                     .shard = settings_.shard,
+                     .begin = batch.offset + batch.first,
+                     .life = batch.life,
+                     .number = batch.number,
+                     .previous_hash = previous_trailer_});
+  batch.used = total;
+  tail_ = batch.offset + total;
+  refused_ = false;
+  operation_ = Operation::batch_write;
+  filling_ = 1 - filling_;
+  MX_ASSERT(!filling().open);
+  device_.write(batch.segment, batch.offset, batch.buffer.first(total));
+}
+
+void Journal::on_write(int64_t result) {
+  MX_ASSERT(operation_ == Operation::batch_write || operation_ == Operation::grave_write);
+  const bool is_batch = operation_ == Operation::batch_write;
+  const int64_t wanted = is_batch ? int64_t{flying().used} : int64_t{sizeof grave_blocks_};
+  if (failed_ || result != wanted) {
+    operation_ = Operation::none;
+    fail();
+    return;
+  }
+  operation_ = is_batch ? Operation::batch_flush : Operation::grave_flush;
+  device_.flush(is_batch ? flying().segment : grave_segment_);
+}
+
+void Journal::on_flush(int result) {
+  MX_ASSERT(operation_ == Operation::batch_flush || operation_ == Operation::grave_flush);
+  const bool is_batch = operation_ == Operation::batch_flush;
+  operation_ = Operation::none;
+  // A failure seen by another shard while ours was under way counts for ours too: the device may have
+  // dropped what it had told us was safe.
+  if (failed_ || result != 0 || pool_.device_failed()) {
+    fail();
+    return;
+  }
+  ++stats_.flushes;
+  if (is_batch) {
+    finish_batch();
+  } else {
+    pool_.finish_retire(grave_segment_);
+    ++stats_.segments_retired;
+  }
+}
+
+void Journal::finish_batch() {
+  Batch& batch = flying();
+  for (const StagedCommit& staged : batch.commits) {
+    index_.insert(staged.info).spans = staged.spans;
+    results_.push_back({staged.result.cookie, staged.result.id, true});
+  }
+  const uint32_t messages = static_cast<uint32_t>(batch.commits.size());
+  staged_commits_ -= messages;
+  for (const uint32_t segment : batch.released) pool_.drop_live(segment);
+  if (relocation_.last_part_staged) {
+    pool_.unpin_older(relocation_.target, relocation_.below);
+    relocation_ = {};
+  }
+  ++stats_.batches;
+  stats_.bytes_written += batch.used;
+  stats_.messages += messages;
+  stats_.messages_in_batch_max = std::max(stats_.messages_in_batch_max, messages);
+  if (messages != 0) ++stats_.messages_in_batch[std::min<uint32_t>(15, static_cast<uint32_t>(std::bit_width(messages)) - 1)];
+  batch.commits.clear();
+  batch.released.clear();
+  batch.used = 0;
+  batch.open = false;
+}
+
+// Final until restart. The memory of a batch under way stays as it is until its completion is reported.
+void Journal::fail() {
+  if (failed_) return;
+  failed_ = true;
+  pool_.fail_device();
+  if (have_segment_) pool_.poison(segment_);
+  for (Batch* batch : {&flying(), &filling()}) {
+    if (batch->open) pool_.poison(batch->segment);
+    for (const StagedCommit& staged : batch->commits) {
+      other_segments_.erase(staged.result.id);
+      results_.push_back(staged.result);
+    }
+    batch->commits.clear();
+  }
+  staged_commits_ = 0;
+}
+
+bool Journal::idle() const {
+  return operation_ == Operation::none && !filling().open && dirty_head_ == Index::none;
+}
+
+bool Journal::next_result(CommitResult& result) {
+  if (results_at_ == results_.size()) {
+    results_.clear();
+    results_at_ = 0;
+    return false;
+  }
+  result = results_[results_at_++];
+  return true;
+}
+
+}  // namespace mx::queue

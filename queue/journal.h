@@ -1,0 +1,247 @@
+// queue/journal.h - makes messages durable: one journal a shard, group commit into segments of the pool.
+//
+// Two buffers: one batch on its way to the device, one being filled. pump() sends the filled one as soon as
+// none is under way; no artificial delay. The owner reports completions with on_write() and on_flush(), then
+// takes the results. A message is acknowledged only by a result with ok == true: its chunks and its COMMIT
+// are in flushed batches (batches are written and flushed strictly one after the other, across segments too).
+//
+//   Draft draft; journal.begin(draft, wall_now);          // draft.id() is the queue id
+//   journal.append_chunk(draft, ChunkKind::header, ...);  // then bodies, each <= chunk_bytes_max()
+//   journal.commit(draft, recipients, envelope, cookie);
+//   journal.pump(now);
+//   ... on_write(), on_flush() ...; while (journal.next_result(result)) ...
+//
+// Marks (what became of recipients) change the index at once and are written with the next batch, or alone
+// after at most a second: see deadline(). They are never refused while the journal works. After a crash a
+// message may be delivered again when its mark was not yet durable, never lost.
+//
+// Failure: a short write, a write error or a flush error is never retried. The segment is poisoned, every
+// message not yet acknowledged gets a result with ok == false, failed() stays true until restart. Marks can't
+// be written any more: delivery must stop too, else every restart would deliver again.
+//
+// Cost: one copy and one hash of every byte; no allocation in steady state for messages of one segment.
+// Owned by one shard thread; only the SegmentPool is shared.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "proto/base/bytes.h"
+#include "proto/base/small_vector.h"
+#include "proto/base/time.h"
+#include "queue/device.h"
+#include "queue/format.h"
+#include "queue/index.h"
+#include "queue/segment_pool.h"
+
+namespace mx::queue {
+
+struct RecoveredMessage;
+
+enum class Status : uint8_t {
+  ok,
+  later,      // both buffers are full: pump(), and try again after the next on_flush()
+  no_space,   // no segment free (452 4.3.1), or the index is full
+  failed,     // the device failed (451 4.3.0); final
+  too_large,  // envelope or chunk list larger than a batch; final for this message
+};
+
+enum class ChunkKind : uint8_t { header, body };
+
+// A message under construction; a value of the session. Ends by commit() (ok) or abandon(), else it keeps
+// its segments from being recycled.
+class Draft {
+ public:
+  MessageId id() const { return id_; }
+  WallTime arrival() const { return arrival_; }
+  bool open() const { return static_cast<bool>(id_); }
+
+ private:
+  friend class Journal;
+  struct Chunk {
+    RecordType type;
+    Extent extent;
+    uint64_t sequence;
+    uint64_t payload_hash;
+  };
+  MessageId id_;
+  WallTime arrival_;
+  SmallVector<Chunk, 3> chunks_;
+  SmallVector<uint32_t, 2> segments_;  // each once; the draft holds one live count on each
+};
+
+struct CommitResult {
+  uint64_t cookie = 0;
+  MessageId id;
+  bool ok = false;
+};
+
+struct JournalStats {
+  uint64_t batches = 0, flushes = 0, bytes_written = 0, payload_bytes = 0;
+  uint64_t messages = 0, marks = 0, relocated = 0;
+  uint64_t segments_claimed = 0, segments_retired = 0;
+  uint64_t refused_later = 0, refused_no_space = 0;
+  uint32_t messages_in_batch_max = 0;
+  uint64_t messages_in_batch[16] = {};  // [k]: batches with 2^k .. 2^(k+1)-1 messages
+};
+
+struct JournalSettings {
+  uint32_t shard = 0;
+  uint64_t epoch = 0;               // random, new at every start of the process
+  MessageId largest_known_id;       // Recovered::largest_id
+  Duration mark_delay = seconds(1);
+};
+
+class Journal {
+ public:
+  // The buffers are the owner's (they may be registered with the ring): two, of the same size, aligned to
+  // 4 KiB, a multiple of 4 KiB, at least 64 KiB. All must outlive the journal.
+  Journal(const JournalSettings& settings, SegmentPool& pool, Device& device, Index& index,
+          MutableBytes buffer_a, MutableBytes buffer_b);
+
+  // Before the first pump: a message that recovery found in a segment owned by this shard, in the order of
+  // Recovered::messages. False when the index is full (make it larger).
+  [[nodiscard]] bool adopt(const RecoveredMessage& message);
+
+  bool accepting() const { return !failed_ && !pool_.device_failed(); }
+  bool failed() const { return failed_; }
+
+  // --- messages
+  void begin(Draft& draft, WallTime now);
+  uint32_t chunk_bytes_max() const { return chunk_bytes_max_; }
+  Status append_chunk(Draft& draft, ChunkKind kind, Bytes bytes);
+  // ok: the draft is closed and a result with this cookie will follow. 1..65,535 recipients.
+  Status commit(Draft& draft, uint16_t recipient_count, Bytes envelope, uint64_t cookie);
+  void abandon(Draft& draft);
+
+  // --- marks. False: no such unfinished message (or range outside its recipients).
+  [[nodiscard]] bool mark_done(MessageId id, uint32_t first_recipient, uint32_t count, Instant now);
+  // All recipients still pending wait. `reason` longer than limits::defer_reason_bytes_max is refused.
+  [[nodiscard]] bool mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts, std::string_view reason,
+                     Instant now);
+
+  // --- the device
+  // Starts the next operation when none is under way and there is something to write.
+  void pump(Instant now);
+  void on_write(int64_t result);
+  void on_flush(int result);
+  bool busy() const { return operation_ != Operation::none; }
+  // When pump() must be called at the latest though nothing else happens (marks waiting, work postponed).
+  std::optional<Instant> deadline() const;
+  // Nothing staged, nothing under way, no mark waiting: for an orderly end.
+  bool idle() const;
+  [[nodiscard]] bool next_result(CommitResult& result);
+  bool has_results() const { return results_at_ < results_.size(); }
+
+  // Work that pump() does by itself when the pool runs low; here for an orderly end and for tests:
+  // write everything that waits, however young.
+  void hurry() { hurry_ = true; }
+
+  const JournalStats& stats() const { return stats_; }
+
+ private:
+  enum class Operation : uint8_t { none, batch_write, batch_flush, grave_write, grave_flush };
+
+  struct StagedCommit {
+    CommitResult result;
+    MessageInfo info;
+    bool spans = false;
+  };
+  struct Batch {
+    MutableBytes buffer;
+    uint32_t segment = 0;
+    uint32_t offset = 0;    // in the segment, of the buffer's first byte
+    uint32_t first = 0;     // record's place in the buffer; a new segment's header is before it
+    bool open = false;      // has a place; records in it unless it was just begun
+    uint32_t used = 0;
+    uint32_t capacity = 0;  // end of the room for records
+    Life life;
+    uint64_t number = 0;
+    std::vector<StagedCommit> commits;
+    std::vector<uint32_t> released;  // segments that lose a live count when this batch is durable
+  };
+  // Marks of an older segment being written anew, so that the segments which hold the old ones get free.
+  struct Relocation {
+    uint32_t target = Index::none;
+    uint32_t next_offset = 0;  // COMMITs before it are done with
+    uint64_t below = 0;        // marks in segments older than this are replaced
+    bool last_part_staged = false;
+  };
+
+  // journal.cc: messages and batches
+  uint32_t fresh_room() const;  // for records, in the first batch of a segment
+  uint32_t mark_room() const;   // kept in every batch for marks
+  Status room_for(uint32_t bytes);
+  bool begin_batch(uint32_t bytes, SegmentPool::Purpose purpose);
+  bool roll(SegmentPool::Purpose purpose);
+  void open_batch(uint32_t room);
+  uint64_t put(RecordHeader header, Bytes payload);
+  void advance(uint32_t record_length);
+  void reference(Draft& draft, uint32_t segment);
+  void submit_batch();
+  void finish_batch();
+  void fail();
+  Batch& filling() { return batches_[filling_]; }
+  const Batch& filling() const { return batches_[filling_]; }
+
+  // journal_marks.cc: marks, relocation, retiring
+  void make_dirty(uint32_t slot, Instant now);
+  bool marks_due(Instant now) const;
+  bool room_for_mark(uint32_t bytes, SegmentPool::Purpose purpose);
+  void stage_marks();
+  bool stage_done(uint32_t slot);
+  bool stage_state(uint32_t slot);
+  void choose_relocation();
+  void stage_relocation();
+  bool start_grave();
+
+  Batch& flying() { return batches_[1 - filling_]; }
+
+  // constant after construction
+  JournalSettings settings_;
+  SegmentPool& pool_;
+  Device& device_;
+  Index& index_;
+  uint32_t chunk_bytes_max_;
+
+  MessageIdSource ids_;
+  Batch batches_[2];
+  uint32_t filling_ = 0;
+  Operation operation_ = Operation::none;
+  bool failed_ = false;
+  bool hurry_ = false;
+  bool refused_ = false;  // somebody got `later`
+
+  // Where the next batch goes.
+  bool have_segment_ = false;
+  bool segment_is_new_ = false;  // its header is still to be written
+  bool segment_is_reserve_ = false;
+  uint32_t segment_ = 0;
+  uint32_t tail_ = 0;
+  uint64_t previous_sequence_ = 0;
+  uint64_t batch_number_ = 0;
+  uint64_t previous_trailer_ = 0;
+
+  uint32_t dirty_head_ = Index::none;
+  uint32_t dirty_tail_ = Index::none;
+  Instant dirty_since_;
+  uint32_t staged_commits_ = 0;
+  std::unordered_map<MessageId, std::vector<uint32_t>> other_segments_;  // of messages that span
+  std::vector<CommitResult> results_;
+  size_t results_at_ = 0;
+
+  Relocation relocation_;
+  uint32_t grave_segment_ = 0;
+  uint32_t retire_cursor_ = 0;
+  uint32_t relocation_cursor_ = 0;
+  std::vector<MessageId> survivors_;
+  bool grave_was_last_ = false;
+  alignas(block_bytes) std::byte grave_blocks_[2 * block_bytes];
+
+  JournalStats stats_;
+};
+
+}  // namespace mx::queue

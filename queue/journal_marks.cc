@@ -1,0 +1,231 @@
+// Marks, their relocation, and the end of segments. All of it is written by pump() between batches, when
+// nothing is under way: the index then knows of every COMMIT in the sealed segments.
+#include <algorithm>
+#include <bit>
+
+#include "proto/base/assert.h"
+#include "proto/base/endian.h"
+#include "proto/base/limits.h"
+#include "queue/journal.h"
+#include "queue/mark_format.h"
+
+namespace mx::queue {
+namespace {
+constexpr uint32_t survivors_in_part_max = 2048;
+constexpr uint32_t retire_looks_per_pump = 32;
+constexpr uint32_t relocation_looks_per_pump = 4;
+}  // namespace
+
+bool Journal::mark_done(MessageId id, uint32_t first_recipient, uint32_t count, Instant now) {
+  const uint32_t slot = index_.lookup(id);
+  if (slot == Index::none) return false;
+  Index::Entry& entry = index_.entries_[slot];
+  if (entry.pending_count == 0 || first_recipient > entry.recipient_count ||
+      count > entry.recipient_count - first_recipient)
+    return false;
+  if (index_.clear_pending(entry, first_recipient, count) > 0) make_dirty(slot, now);
+  return true;
+}
+
+bool Journal::mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts,
+                            std::string_view reason, Instant now) {
+  const uint32_t slot = index_.lookup(id);
+  if (slot == Index::none || reason.size() > limits::defer_reason_bytes_max) return false;
+  Index::Entry& entry = index_.entries_[slot];
+  if (entry.pending_count == 0) return false;
+  entry.next_attempt_us = next_attempt.us;
+  entry.attempts = attempts;
+  index_.set_reason(entry, reason);
+  make_dirty(slot, now);
+  return true;
+}
+
+void Journal::make_dirty(uint32_t slot, Instant now) {
+  Index::Entry& entry = index_.entries_[slot];
+  if (entry.dirty) return;
+  entry.dirty = true;
+  entry.next_dirty = Index::none;
+  if (dirty_head_ == Index::none) {
+    dirty_head_ = slot;
+    dirty_since_ = now;
+  } else {
+    index_.entries_[dirty_tail_].next_dirty = slot;
+  }
+  dirty_tail_ = slot;
+}
+
+bool Journal::marks_due(Instant now) const {
+  return dirty_head_ != Index::none && (hurry_ || now - dirty_since_ >= settings_.mark_delay);
+}
+
+std::optional<Instant> Journal::deadline() const {
+  if (failed_ || dirty_head_ == Index::none) return std::nullopt;
+  return dirty_since_ + settings_.mark_delay;
+}
+
+bool Journal::room_for_mark(uint32_t bytes, SegmentPool::Purpose purpose) {
+  const Batch& batch = filling();
+  if (!batch.open) return begin_batch(bytes, purpose);
+  return batch.used + bytes <= batch.capacity;
+}
+
+void Journal::stage_marks() {
+  while (dirty_head_ != Index::none) {
+    const uint32_t slot = dirty_head_;
+    Index::Entry& entry = index_.entries_[slot];
+    const uint32_t next = entry.next_dirty;
+    if (!(entry.pending_count == 0 ? stage_done(slot) : stage_state(slot))) return;
+    ++stats_.marks;
+    dirty_head_ = next;
+  }
+  dirty_tail_ = Index::none;
+}
+
+bool Journal::stage_done(uint32_t slot) {
+  if (!room_for_mark(record_bytes(0), SegmentPool::Purpose::marks)) return false;
+  Index::Entry& entry = index_.entries_[slot];
+  put({.type = RecordType::done, .id = entry.id}, {});
+  Batch& batch = filling();
+  pool_.pin(entry.commit.segment, batch.segment);
+  // The message's segments are let go when this mark is durable, not before: else a segment with its
+  // chunks could end while its COMMIT still asks for them.
+  batch.released.push_back(entry.commit.segment);
+  if (entry.spans) {
+    const auto others = other_segments_.find(entry.id);
+    MX_ASSERT(others != other_segments_.end());
+    batch.released.insert(batch.released.end(), others->second.begin(), others->second.end());
+    other_segments_.erase(others);
+  }
+  entry.dirty = false;
+  index_.erase(slot);
+  return true;
+}
+
+bool Journal::stage_state(uint32_t slot) {
+  Index::Entry& entry = index_.entries_[slot];
+  const std::string_view reason = index_.reasons_[entry.reason].text;
+  const uint32_t length =
+      state_bytes(entry.recipient_count, static_cast<uint32_t>(reason.size()));
+  if (!room_for_mark(record_bytes(length), SegmentPool::Purpose::marks)) return false;
+  Batch& batch = filling();
+  std::byte* record = batch.buffer.data() + batch.used;
+  const bool is_inline = entry.recipient_count <= 64;
+  const uint64_t* words = is_inline ? &entry.pending : index_.large_[entry.pending].data();
+  write_state(record + record_header_bytes,
+              {.next_attempt = {entry.next_attempt_us},
+               .attempts = entry.attempts,
+               .recipient_count = entry.recipient_count,
+               .pending = std::as_bytes(std::span(words, pending_bytes(entry.recipient_count) / 8)),
+               .reason = reason});
+  seal_record(record, batch.life, batch.offset + batch.used,
+              {.length = length,
+               .type = RecordType::state,
+               .batch = static_cast<uint32_t>(batch.number),
+               .id = entry.id});
+  advance(record_bytes(length));
+  pool_.pin(entry.commit.segment, batch.segment);
+  entry.dirty = false;
+  entry.marked = true;
+  return true;
+}
+
+// When segments run short: finds one that holds nothing but marks for another segment of ours.
+void Journal::choose_relocation() {
+  if (!pool_.low()) return;
+  const uint32_t count = pool_.geometry().segment_count;
+  for (uint32_t i = 0; i < std::min(relocation_looks_per_pump, count); ++i) {
+    const uint32_t holder = relocation_cursor_++ % count;
+    if (pool_.state(holder) != SegmentState::sealed || pool_.live(holder) != 0 ||
+        pool_.pins(holder) == 0)
+      continue;
+    for (uint32_t target = 0; target < count; ++target) {
+      if (!pool_.is_pinned_by(target, holder) || pool_.owner(target) != settings_.shard ||
+          pool_.state(target) != SegmentState::sealed || pool_.live(target) == 0 ||
+          pool_.held(target))
+        continue;  // without life it ends by itself
+      relocation_ = {.target = target};
+      --relocation_cursor_;
+      return;
+    }
+  }
+}
+
+// One part: the states of a stretch of unfinished messages, then the list of them. What is not listed in the
+// stretch is finished. Each part is true by itself; the old marks are let go when the last one is durable.
+void Journal::stage_relocation() {
+  if (relocation_.target == Index::none || relocation_.last_part_staged) return;
+  const uint32_t target = relocation_.target;
+  MX_ASSERT(pool_.state(target) == SegmentState::sealed);
+  if (!room_for_mark(record_bytes(survivors_bytes(1)), SegmentPool::Purpose::relocation)) return;
+  if (relocation_.below == 0) relocation_.below = filling().life.sequence;
+  MX_ASSERT(filling().segment != target);
+
+  survivors_.clear();
+  uint32_t to = pool_.geometry().segment_bytes;
+  for (uint32_t slot = index_.segment_head_[target]; slot != Index::none;
+       slot = index_.entries_[slot].next_in_segment) {
+    const Index::Entry& entry = index_.entries_[slot];
+    if (entry.commit.offset < relocation_.next_offset || entry.pending_count == 0) continue;
+    const uint32_t reason_length =
+        static_cast<uint32_t>(index_.reasons_[entry.reason].text.size());
+    const uint32_t state =
+        entry.marked ? record_bytes(state_bytes(entry.recipient_count, reason_length)) : 0;
+    const uint32_t list =
+        record_bytes(survivors_bytes(static_cast<uint32_t>(survivors_.size()) + 1));
+    if (survivors_.size() == survivors_in_part_max ||
+        filling().used + state + list > filling().capacity) {
+      to = entry.commit.offset;
+      break;
+    }
+    if (entry.marked) {
+      const bool was_dirty = entry.dirty;
+      const bool staged = stage_state(slot);
+      MX_ASSERT(staged);
+      index_.entries_[slot].dirty = was_dirty;  // it stays in the list of dirty ones
+    }
+    survivors_.push_back(entry.id);
+  }
+  if (survivors_.empty() && to == relocation_.next_offset) return;  // no room: the next batch
+  const uint32_t count = static_cast<uint32_t>(survivors_.size());
+  Batch& batch = filling();
+  std::byte* record = batch.buffer.data() + batch.used;
+  const uint32_t length = survivors_bytes(count);
+  write_survivors_head(record + record_header_bytes,
+                       {.target_sequence = pool_.life(target).sequence,
+                        .target_segment = target,
+                        .from = relocation_.next_offset,
+                        .to = to,
+                        .count = count});
+  std::byte* ids = record + record_header_bytes + survivors_head_bytes;
+  for (uint32_t i = 0; i < count; ++i) store_le(ids + size_t{i} * 8, survivors_[i].value);
+  seal_record(record, batch.life, batch.offset + batch.used,
+              {.length = length,
+               .type = RecordType::survivors,
+               .batch = static_cast<uint32_t>(batch.number)});
+  advance(record_bytes(length));
+  pool_.pin(target, batch.segment);
+  stats_.relocated += count;
+  relocation_.next_offset = to;
+  relocation_.last_part_staged = to == pool_.geometry().segment_bytes;
+}
+
+// Ends the life of one segment of ours that nothing needs: two blocks over its head, then a flush.
+bool Journal::start_grave() {
+  const uint32_t count = pool_.geometry().segment_count;
+  const uint32_t looks = pool_.low() ? count : std::min(retire_looks_per_pump, count);
+  for (uint32_t i = 0; i < looks; ++i) {
+    const uint32_t segment = retire_cursor_++ % count;
+    if (segment == relocation_.target || !pool_.begin_retire(segment, settings_.shard)) continue;
+    const uint64_t sequence = pool_.life(segment).sequence;
+    write_grave(MutableBytes(grave_blocks_, block_bytes), segment, sequence);
+    write_grave(MutableBytes(grave_blocks_ + block_bytes, block_bytes), segment, sequence);
+    grave_segment_ = segment;
+    grave_was_last_ = true;
+    operation_ = Operation::grave_write;
+    device_.write(segment, grave_offset, Bytes(grave_blocks_, sizeof grave_blocks_));
+    return true;
+  }
+  return false;
+}
+
+}  // namespace mx::queue

@@ -1,0 +1,468 @@
+// Two passes. First every live segment is walked in the order of its sequence: COMMITs (checked against the
+// chunks seen before them), marks, gaps. Then marks are applied in the same order, damage is told apart from
+// torn ends, and what is unfinished and whole is the queue.
+//
+// Batches of one journal (epoch, shard) were flushed one after the other, so anything later proves everything
+// earlier was durable: only the last batch of a journal's last segment may be incomplete without damage.
+#include "queue/recovery.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "proto/base/assert.h"
+#include "proto/base/endian.h"
+#include "queue/mark_format.h"
+#include "queue/reader.h"
+#include "queue/segment_scan.h"
+
+namespace mx::queue {
+namespace {
+
+constexpr size_t damage_kept_max = 1000;
+
+struct SeenChunk {
+  MessageId id;
+  uint64_t sequence;
+  uint64_t hash;
+  uint32_t offset;
+  uint32_t length;
+  uint32_t batch;
+  RecordType type;
+  bool claimed;
+};
+
+struct SeenCommit {
+  RecoveredMessage message;
+  uint64_t sequence = 0;
+  uint32_t batch = 0;
+  bool finished = false;
+  bool chunk_missing = false;
+  bool chunk_of_earlier_batch_missing = false;
+  bool chunk_has_ended = false;
+  std::vector<uint64_t> pending;  // empty: all
+  // The segment of the one mark that is needed: the oldest that finished it, or the one with its state.
+  uint32_t holder = 0;
+};
+
+struct SeenMark {
+  MessageId id;
+  RecordType type;
+  uint32_t holder;
+  std::vector<std::byte> payload;
+};
+
+struct WalkedSegment {
+  uint32_t segment = 0;
+  SegmentHeader header;
+  bool header_lost = false;
+  std::vector<Gap> gaps = {};
+  std::optional<uint32_t> last_batch = {};   // of the last record that verifies
+  std::optional<uint64_t> last_number = {};  // of the last trailer
+  bool is_last_of_journal = false;
+};
+
+class Recovery {
+ public:
+  Recovery(SegmentReader& reader, const Geometry& geometry)
+      : reader_(reader), geometry_(geometry) {}
+  Recovered run();
+
+ private:
+  bool read_faces();
+  void walk(WalkedSegment& walked);
+  void take_commit(const FoundRecord& record, const WalkedSegment& walked);
+  bool chunk_is_there(const ChunkRef& chunk, MessageId id, uint64_t sequence);
+  bool life_has_ended(const ChunkRef& chunk) const;
+  void take_mark(const FoundRecord& record, uint32_t holder);
+  void carry_chunks();
+  void apply_marks();
+  void apply_state(SeenCommit& commit, const StateMark& mark, uint32_t holder);
+  void apply_survivors(const SurvivorsMark& mark, uint32_t holder);
+  void judge_gaps();
+  void judge_ends();
+  void judge_commits();
+  void emit(SeenCommit& commit);
+  bool may_be_torn(const WalkedSegment& walked, const Gap& gap) const;
+  void tell(Damage damage, bool hold);
+
+  SegmentReader& reader_;
+  Geometry geometry_;
+  Recovered result_;
+  std::vector<WalkedSegment> walked_;  // by sequence
+  std::vector<SeenCommit> commits_;    // in the order of the walk
+  std::unordered_map<MessageId, size_t> commit_of_;
+  std::map<uint64_t, std::pair<size_t, size_t>> commits_in_;  // sequence -> range of commits_
+  std::vector<SeenMark> marks_;
+  std::vector<SeenChunk> chunks_;  // of the segment being walked, by offset
+  std::unordered_map<MessageId, std::vector<SeenChunk>> carried_;  // not yet asked for
+  std::set<std::pair<uint32_t, uint32_t>> pins_;
+};
+
+void Recovery::tell(Damage damage, bool hold) {
+  if (damage.torn_tail) {
+    ++result_.torn_tails;
+  } else {
+    ++result_.damage_count;
+  }
+  if (hold) result_.segments[damage.segment].damaged = true;
+  if (result_.damage.size() < damage_kept_max) result_.damage.push_back(std::move(damage));
+}
+
+// False: refused.
+bool Recovery::read_faces() {
+  result_.segments.resize(geometry_.segment_count);
+  for (uint32_t segment = 0; segment < geometry_.segment_count; ++segment) {
+    SegmentFace face = read_face(reader_, segment, geometry_);
+    RecoveredSegment& out = result_.segments[segment];
+    result_.largest_sequence = std::max(result_.largest_sequence, face.largest_sequence);
+    switch (face.kind) {
+      case SegmentFace::Kind::absent:
+        break;
+      case SegmentFace::Kind::free:
+        out.state = SegmentState::free;
+        break;
+      case SegmentFace::Kind::alive:
+        out.state = SegmentState::sealed;
+        out.shard = face.header.shard;
+        out.life = face.header.life;
+        walked_.push_back({.segment = segment, .header = face.header,
+                           .header_lost = face.header_lost});
+        break;
+      case SegmentFace::Kind::refused:
+        result_.refusal = "segment " + std::to_string(segment) + ": " + face.text;
+        return false;
+      case SegmentFace::Kind::unreadable:
+        out.state = SegmentState::poisoned;
+        break;
+    }
+    if (!face.text.empty())
+      tell({.segment = segment, .torn_tail = face.may_be_torn, .text = std::move(face.text)}, false);
+  }
+  std::sort(walked_.begin(), walked_.end(), [](const WalkedSegment& a, const WalkedSegment& b) {
+    return a.header.life.sequence < b.header.life.sequence;
+  });
+  std::map<std::pair<uint64_t, uint32_t>, WalkedSegment*> last;
+  for (WalkedSegment& walked : walked_)
+    last[{walked.header.life.epoch, walked.header.shard}] = &walked;
+  for (auto& [journal, walked] : last) walked->is_last_of_journal = true;
+  return true;
+}
+
+void Recovery::walk(WalkedSegment& walked) {
+  SegmentWalk walk(reader_, walked.segment, geometry_.segment_bytes, walked.header.life);
+  const size_t first_commit = commits_.size();
+  chunks_.clear();
+  FoundRecord record;
+  while (walk.next(record)) {
+    ++result_.records;
+    result_.largest_id = std::max(result_.largest_id, record.header.id);
+    walked.last_batch = record.header.batch;
+    const RecordHeader& header = record.header;
+    switch (header.type) {
+      case RecordType::header_chunk:
+      case RecordType::body_chunk:
+        chunks_.push_back({header.id, walked.header.life.sequence, header.payload_hash,
+                           record.offset, header.length, header.batch, header.type, false});
+        break;
+      case RecordType::commit:
+        take_commit(record, walked);
+        break;
+      case RecordType::done:
+      case RecordType::state:
+      case RecordType::survivors:
+        take_mark(record, walked.segment);
+        break;
+      case RecordType::batch:
+        if (const auto trailer = parse_trailer(record.payload)) walked.last_number = trailer->number;
+        break;
+      case RecordType::pad:
+        break;
+      case RecordType::none:
+      case RecordType::footer:
+      case RecordType::moved:
+      case RecordType::hold:
+      case RecordType::envelope_part:
+        tell({.segment = walked.segment, .offset = record.offset, .id = header.id,
+              .text = "record of a type that this version does not know"}, true);
+        break;
+    }
+  }
+  walked.gaps = walk.gaps();
+  commits_in_[walked.header.life.sequence] = {first_commit, commits_.size()};
+  carry_chunks();
+  if (walk.view().unreadable_blocks() != 0)
+    tell({.segment = walked.segment,
+          .text = std::to_string(walk.view().unreadable_blocks()) + " blocks can't be read"}, true);
+}
+
+// What no COMMIT of this segment asked for may be asked for by one in a later segment.
+void Recovery::carry_chunks() {
+  for (const SeenChunk& chunk : chunks_)
+    if (!chunk.claimed) carried_[chunk.id].push_back(chunk);
+  chunks_.clear();
+}
+
+bool Recovery::chunk_is_there(const ChunkRef& chunk, MessageId id, uint64_t sequence) {
+  SeenChunk* seen = nullptr;
+  if (chunk.sequence == sequence) {
+    const auto at = std::lower_bound(
+        chunks_.begin(), chunks_.end(), chunk.extent.offset,
+        [](const SeenChunk& have, uint32_t offset) { return have.offset < offset; });
+    if (at != chunks_.end() && at->offset == chunk.extent.offset) seen = &*at;
+  } else if (const auto found = carried_.find(id); found != carried_.end()) {
+    for (SeenChunk& have : found->second)
+      if (have.sequence == chunk.sequence && have.offset == chunk.extent.offset) seen = &have;
+  }
+  if (seen == nullptr || seen->id != id || seen->type != chunk.type ||
+      seen->length != chunk.extent.length || seen->hash != chunk.payload_hash)
+    return false;
+  seen->claimed = true;
+  return true;
+}
+
+bool Recovery::life_has_ended(const ChunkRef& chunk) const {
+  if (chunk.extent.segment >= result_.segments.size()) return false;
+  const RecoveredSegment& segment = result_.segments[chunk.extent.segment];
+  return segment.state != SegmentState::poisoned && segment.state != SegmentState::absent &&
+         segment.life.sequence != chunk.sequence;
+}
+
+void Recovery::take_commit(const FoundRecord& record, const WalkedSegment& walked) {
+  const MessageId id = record.header.id;
+  CommitView view;
+  if (!view.open(record.payload) || !id || commit_of_.contains(id)) {
+    tell({.segment = walked.segment, .offset = record.offset, .id = id,
+          .text = "COMMIT malformed or a second one of this message"}, true);
+    return;
+  }
+  SeenCommit commit;
+  commit.sequence = walked.header.life.sequence;
+  commit.batch = record.header.batch;
+  RecoveredMessage& message = commit.message;
+  message.id = id;
+  message.commit = {walked.segment, record.offset, record.header.length};
+  message.recipient_count = view.recipient_count();
+  message.arrival = view.arrival();
+  for (uint32_t i = 0; i < view.chunk_count(); ++i) {
+    const ChunkRef chunk = view.chunk(i);
+    if (!chunk_is_there(chunk, id, commit.sequence)) {
+      commit.chunk_missing = true;
+      if (chunk.sequence == commit.sequence) continue;
+      // A life ends only when nothing unfinished is in it: then this message was judged before.
+      (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) = true;
+    } else if (chunk.extent.segment != walked.segment &&
+               std::find(message.other_segments.begin(), message.other_segments.end(),
+                         chunk.extent.segment) == message.other_segments.end()) {
+      message.other_segments.push_back(chunk.extent.segment);
+    }
+  }
+  carried_.erase(id);
+  commit_of_[id] = commits_.size();
+  commits_.push_back(std::move(commit));
+}
+
+void Recovery::take_mark(const FoundRecord& record, uint32_t holder) {
+  marks_.push_back({record.header.id, record.header.type, holder,
+                    {record.payload.begin(), record.payload.end()}});
+}
+
+void Recovery::apply_state(SeenCommit& commit, const StateMark& mark, uint32_t holder) {
+  RecoveredMessage& message = commit.message;
+  if (commit.finished || mark.recipient_count != message.recipient_count) return;
+  const bool news = !message.marked || message.attempts != mark.attempts ||
+                    message.next_attempt != mark.next_attempt || message.reason != mark.reason;
+  const std::vector<uint64_t> before = commit.pending;
+  message.attempts = mark.attempts;
+  message.next_attempt = mark.next_attempt;
+  message.reason = mark.reason;
+  message.marked = true;
+  const size_t words = mark.pending.size() / 8;
+  if (commit.pending.empty()) commit.pending.assign(words, ~uint64_t{0});
+  uint64_t any = 0;
+  for (size_t i = 0; i < words; ++i) {
+    commit.pending[i] &= load_le<uint64_t>(mark.pending.data() + i * 8);
+    any |= commit.pending[i];
+  }
+  // One that says nothing new (a relocation that a crash cut off) is not needed.
+  if (news || before != commit.pending) commit.holder = holder;
+  if (any == 0) commit.finished = true;
+}
+
+void Recovery::apply_survivors(const SurvivorsMark& mark, uint32_t holder) {
+  const auto found = commits_in_.find(mark.target_sequence);
+  if (found == commits_in_.end()) return;  // its life has ended
+  std::set<MessageId> survivors;
+  for (uint32_t i = 0; i < mark.count; ++i) survivors.insert(mark.id(i));
+  for (size_t i = found->second.first; i < found->second.second; ++i) {
+    SeenCommit& commit = commits_[i];
+    const Extent& extent = commit.message.commit;
+    if (extent.segment != mark.target_segment) return;
+    if (extent.offset >= mark.from && extent.offset < mark.to &&
+        !commit.finished && !survivors.contains(commit.message.id)) {
+      commit.finished = true;
+      commit.holder = holder;
+    }
+  }
+}
+
+// In the order of the walk. A mark whose COMMIT is gone belongs to a life that has ended.
+void Recovery::apply_marks() {
+  for (const SeenMark& mark : marks_) {
+    if (mark.type == RecordType::survivors) {
+      SurvivorsMark survivors;
+      if (parse_survivors(mark.payload, survivors)) apply_survivors(survivors, mark.holder);
+      continue;
+    }
+    const auto found = commit_of_.find(mark.id);
+    if (found == commit_of_.end()) continue;
+    SeenCommit& commit = commits_[found->second];
+    StateMark state;
+    if (mark.type == RecordType::done) {
+      if (!commit.finished) commit.holder = mark.holder;
+      commit.finished = true;
+    } else if (parse_state(mark.payload, state)) {
+      apply_state(commit, state, mark.holder);
+    }
+  }
+  for (const SeenCommit& commit : commits_) {
+    const uint32_t target = commit.message.commit.segment;
+    if ((commit.finished || commit.message.marked) && target != commit.holder)
+      pins_.insert({target, commit.holder});
+  }
+}
+
+// Whether a gap can be what a crash left of the last batch.
+bool Recovery::may_be_torn(const WalkedSegment& walked, const Gap& gap) const {
+  if (!walked.is_last_of_journal) return false;
+  if (!gap.after) return true;
+  if (gap.after != walked.last_batch) return false;
+  return gap.after_trailer || gap.before == gap.after;
+}
+
+void Recovery::judge_gaps() {
+  for (const WalkedSegment& walked : walked_) {
+    for (const Gap& gap : walked.gaps) {
+      // After a whole batch and up to the end: that is where the journal had come to.
+      if (!gap.after && gap.after_trailer && gap.before) continue;
+      const bool torn = may_be_torn(walked, gap);
+      tell({.segment = walked.segment,
+            .offset = gap.begin,
+            .torn_tail = torn,
+            .id = gap.id,
+            .text = std::to_string(gap.end - gap.begin) +
+                    (torn ? " bytes of the last batch incomplete" : " bytes damaged")},
+           !torn);
+    }
+  }
+}
+
+// Each segment's header tells with which batch the one before ended.
+void Recovery::judge_ends() {
+  std::map<uint64_t, const WalkedSegment*> by_sequence;
+  for (const WalkedSegment& walked : walked_) by_sequence[walked.header.life.sequence] = &walked;
+  for (const WalkedSegment& walked : walked_) {
+    if (walked.header_lost || walked.header.previous_sequence == 0) continue;
+    const auto found = by_sequence.find(walked.header.previous_sequence);
+    if (found == by_sequence.end()) continue;
+    const WalkedSegment& previous = *found->second;
+    if (previous.last_number == walked.header.first_batch - 1) continue;
+    tell({.segment = previous.segment, .text = "its last batch is missing or incomplete"}, true);
+  }
+}
+
+void Recovery::judge_commits() {
+  std::map<uint64_t, const WalkedSegment*> by_sequence;
+  for (const WalkedSegment& walked : walked_) by_sequence[walked.header.life.sequence] = &walked;
+  for (SeenCommit& commit : commits_) {
+    if (commit.finished) continue;
+    if (!commit.chunk_missing) {
+      emit(commit);
+      continue;
+    }
+    const WalkedSegment& walked = *by_sequence.at(commit.sequence);
+    const bool torn = commit.chunk_has_ended ||
+                      (walked.is_last_of_journal && walked.last_batch == commit.batch &&
+                       !commit.chunk_of_earlier_batch_missing);
+    if (!torn) ++result_.messages_lost;
+    tell({.segment = walked.segment,
+          .offset = commit.message.commit.offset,
+          .torn_tail = torn,
+          .id = commit.message.id,
+          .text = "parts of the message are missing or damaged; it is not delivered"},
+         !torn);
+  }
+}
+
+void Recovery::emit(SeenCommit& commit) {
+  RecoveredMessage& message = commit.message;
+  const uint32_t count = message.recipient_count;
+  const auto is_pending = [&](uint32_t i) {
+    return commit.pending.empty() || (commit.pending[i / 64] >> (i % 64) & 1) != 0;
+  };
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!is_pending(i)) continue;
+    const uint32_t first = i;
+    while (i < count && is_pending(i)) ++i;
+    message.pending.emplace_back(first, i - first);
+  }
+  if (message.pending.empty()) return;
+  result_.messages.push_back(std::move(message));
+}
+
+Recovered Recovery::run() {
+  if (!read_faces()) return std::move(result_);
+  for (WalkedSegment& walked : walked_) walk(walked);
+  apply_marks();
+  judge_gaps();
+  judge_ends();
+  judge_commits();
+  result_.pins.assign(pins_.begin(), pins_.end());
+  return std::move(result_);
+}
+
+}  // namespace
+
+Recovered recover(SegmentReader& reader, const Geometry& geometry) {
+  MX_ASSERT(is_valid(geometry));
+  return Recovery(reader, geometry).run();
+}
+
+void adopt(const Recovered& recovered, SegmentPool& pool) {
+  MX_ASSERT(recovered.segments.size() == pool.geometry().segment_count);
+  MX_ASSERT(recovered.refusal.empty());
+  std::vector<uint32_t> weight(recovered.segments.size(), 0);
+  for (const RecoveredMessage& message : recovered.messages) ++weight[message.commit.segment];
+  std::vector<uint64_t> load(pool.shard_count(), 0);
+  for (uint32_t segment = 0; segment < recovered.segments.size(); ++segment) {
+    const RecoveredSegment& found = recovered.segments[segment];
+    switch (found.state) {
+      case SegmentState::free:
+        pool.adopt_free(segment);
+        break;
+      case SegmentState::sealed: {
+        const auto least = std::min_element(load.begin(), load.end());
+        *least += weight[segment] + 1;
+        pool.adopt_sealed(segment, static_cast<uint32_t>(least - load.begin()), found.life,
+                          found.damaged);
+        break;
+      }
+      case SegmentState::poisoned:
+        pool.adopt_poisoned(segment);
+        break;
+      case SegmentState::absent:
+      case SegmentState::open:
+      case SegmentState::retiring:
+        break;
+    }
+  }
+  for (const RecoveredMessage& message : recovered.messages) {
+    pool.add_live(message.commit.segment);
+    for (const uint32_t segment : message.other_segments) pool.add_live(segment);
+  }
+  for (const auto& [target, holder] : recovered.pins) pool.pin(target, holder);
+  pool.set_next_sequence(recovered.largest_sequence + 1);
+}
+
+}  // namespace mx::queue

@@ -1,0 +1,25 @@
+// The envelope reader: any bytes are refused, or are exactly what the writer makes of what was
+// read.
+#include <cstdint>
+#include <cstring>
+
+#include "proto/base/assert.h"
+#include "proto/base/bytes.h"
+#include "proto/mail/envelope.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const mx::Bytes in(reinterpret_cast<const std::byte*>(data), size);
+  mx::mail::EnvelopeReader reader;
+  if (!reader.open(in)) return 0;
+  mx::mail::EnvelopeWriter writer;
+  writer.begin(reader.head());
+  uint32_t recipients = 0;
+  std::string_view address;
+  while (reader.next_recipient(address)) {
+    writer.add_recipient(address);
+    ++recipients;
+  }
+  MX_ASSERT(recipients == reader.head().recipient_count);
+  MX_ASSERT(mx::as_text(writer.bytes()) == mx::as_text(in));
+  return 0;
+}

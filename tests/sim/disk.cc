@@ -1,0 +1,56 @@
+#include "tests/sim/disk.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proto/base/assert.h"
+
+namespace mx::sim {
+
+void Disk::write(uint32_t segment, uint32_t offset, Bytes data) {
+  MX_ASSERT(offset % queue::block_bytes == 0);
+  MX_ASSERT(data.size() % queue::block_bytes == 0);
+  MX_ASSERT(reinterpret_cast<uintptr_t>(data.data()) % queue::block_bytes == 0);
+  MX_ASSERT(offset + data.size() <= images_[segment].size());
+  pending_.push_back({segment, offset, {data.begin(), data.end()}});
+}
+
+void Disk::flush(uint32_t segment) {
+  for (const Write& write : pending_)
+    if (write.segment == segment)
+      std::memcpy(images_[segment].data() + write.offset, write.data.data(), write.data.size());
+  std::erase_if(pending_, [&](const Write& write) { return write.segment == segment; });
+}
+
+void Disk::scatter(const Write& write, Prng& prng) {
+  std::byte* image = images_[write.segment].data() + write.offset;
+  for (uint32_t at = 0; at < write.data.size(); at += faults_.sector_bytes) {
+    if (prng.chance(faults_.arrives_percent)) {
+      std::memcpy(image + at, write.data.data() + at, faults_.sector_bytes);
+    } else if (prng.chance(faults_.garbage_percent)) {
+      for (uint32_t i = 0; i < faults_.sector_bytes; ++i)
+        image[at + i] = static_cast<std::byte>(prng.next());
+    }
+  }
+}
+
+void Disk::lose_pending(uint32_t segment, Prng& prng) {
+  for (const Write& write : pending_)
+    if (write.segment == segment) scatter(write, prng);
+  std::erase_if(pending_, [&](const Write& write) { return write.segment == segment; });
+}
+
+void Disk::crash(Prng& prng) {
+  for (const Write& write : pending_) scatter(write, prng);
+  pending_.clear();
+}
+
+int64_t Disk::read(uint32_t segment, uint32_t offset, MutableBytes into) {
+  const auto& image = images_[segment];
+  if (offset >= image.size()) return 0;
+  const size_t count = std::min(into.size(), image.size() - offset);
+  std::memcpy(into.data(), image.data() + offset, count);
+  return static_cast<int64_t>(count);
+}
+
+}  // namespace mx::sim

@@ -1,0 +1,369 @@
+#include "tests/sim/life.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "proto/base/assert.h"
+
+namespace mx::sim {
+namespace {
+
+constexpr uint32_t buffer_bytes = 64U << 10;
+constexpr uint32_t index_capacity = 4096;
+
+std::string random_text(Prng& prng, size_t length) {
+  std::string text(length, '\0');
+  for (size_t i = 0; i < length; i += 8) {
+    const uint64_t word = prng.next();
+    for (size_t k = 0; k < 8 && i + k < length; ++k)
+      text[i + k] = static_cast<char>(word >> (8 * k));
+  }
+  return text;
+}
+
+}  // namespace
+
+Weather draw_weather(Prng& prng) {
+  const auto one_of = [&](std::initializer_list<uint32_t> values) {
+    return *(values.begin() + prng.below(values.size()));
+  };
+  Weather weather;
+  weather.faults.sector_bytes = one_of({512, 4096});
+  weather.faults.arrives_percent = one_of({0, 10, 50, 90, 99, 100});
+  weather.faults.garbage_percent = one_of({0, 0, 0, 50});
+  weather.segment_bytes = one_of({64U << 10, 64U << 10, 128U << 10});
+  weather.segment_count = one_of({14, 16, 24});
+  weather.shards = one_of({1, 1, 2, 3});
+  weather.big_percent = one_of({0, 5, 30});
+  weather.many_percent = one_of({0, 5, 40});
+  weather.stuck_percent = one_of({0, 2, 10});
+  weather.deliver_percent = one_of({20, 60, 90});
+  weather.abandon_percent = one_of({0, 5, 30});
+  weather.bytes_max = one_of({300, 3000, 20000});
+  return weather;
+}
+
+struct MarkRecord {
+  queue::MessageId id;
+  uint32_t first = 0;
+  uint32_t count = 0;
+  uint16_t attempts = 0;
+};
+
+struct Life::Shard final : queue::Device {
+  Shard(Life& of, uint32_t number, const queue::JournalSettings& settings)
+      : life(of),
+        shard(number),
+        memory(static_cast<std::byte*>(
+            std::aligned_alloc(queue::block_bytes, size_t{2} * buffer_bytes))),
+        index(index_capacity, of.weather_.segment_count),
+        journal(settings, of.pool_, *this, index, {memory, buffer_bytes},
+                {memory + buffer_bytes, buffer_bytes}) {}
+  ~Shard() { std::free(memory); }
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  void write(uint32_t segment, uint32_t offset, Bytes data) override {
+    under_way = {true, segment, data.size()};
+    life.disk_.write(segment, offset, data);
+    life.operation_();
+  }
+  void flush(uint32_t segment) override { under_way = {false, segment, 0}; }
+
+  struct UnderWay {
+    bool is_write = false;
+    uint32_t segment = 0;
+    size_t bytes = 0;
+  };
+
+  Life& life;
+  uint32_t shard;
+  std::byte* memory;
+  UnderWay under_way;
+  queue::Index index;
+  queue::Journal journal;
+  queue::Draft draft;
+  std::shared_ptr<const Content> content;
+  size_t sent = 0;
+  bool draft_stuck = false;
+  uint16_t recipients = 0;
+  bool refused = false;
+  std::vector<queue::MessageId> queue;  // acknowledged, not done
+  std::vector<MarkRecord> marks_waiting, marks_flying;
+};
+
+Life::Life(const Weather& weather, Disk& disk, Oracle& oracle, const queue::Recovered& recovered,
+           uint64_t seed, uint64_t fail_at, std::function<void()> operation)
+    : weather_(weather),
+      disk_(disk),
+      oracle_(oracle),
+      prng_(seed),
+      fail_at_(fail_at),
+      operation_(std::move(operation)),
+      pool_({weather.segment_bytes, weather.segment_count}, weather.shards,
+            queue::SegmentPool::reserve_min(weather.shards)) {
+  queue::adopt(recovered, pool_);
+  const uint64_t epoch = prng_.next();
+  for (uint32_t i = 0; i < weather.shards; ++i)
+    shards_.push_back(std::make_unique<Shard>(
+        *this, i,
+        queue::JournalSettings{
+            .shard = i, .epoch = epoch, .largest_known_id = recovered.largest_id}));
+  for (const queue::RecoveredMessage& message : recovered.messages) {
+    Shard& shard = *shards_[pool_.owner(message.commit.segment)];
+    const bool fits = shard.journal.adopt(message);
+    MX_ASSERT(fits);
+    if (!oracle_.messages()[message.id].stuck) shard.queue.push_back(message.id);
+  }
+}
+
+Life::~Life() = default;
+
+bool Life::fails_now() { return ++operations_ == fail_at_; }
+
+bool Life::anything_failed() const { return pool_.device_failed(); }
+
+std::shared_ptr<const Content> Life::make_content() {
+  auto content = std::make_shared<Content>();
+  content->header = random_text(prng_, 20 + prng_.below(400));
+  const uint64_t limit =
+      prng_.chance(weather_.big_percent) ? weather_.segment_bytes * 2 : weather_.bytes_max;
+  content->body = random_text(prng_, prng_.below(limit));
+  content->envelope = random_text(prng_, 10 + prng_.below(200));
+  return content;
+}
+
+void Life::compose(Shard& shard) {
+  shard.journal.begin(shard.draft, {static_cast<int64_t>(prng_.below(1000))});
+  shard.content = make_content();
+  shard.sent = 0;
+  shard.draft_stuck = prng_.chance(weather_.stuck_percent);
+  shard.recipients = static_cast<uint16_t>(
+      1 + prng_.below(prng_.chance(weather_.many_percent) ? 300 : 4));
+  // The clock stands still here, so an id of which no trace is on disk any more does come again.
+  Tracked& tracked = oracle_.messages()[shard.draft.id()];
+  if (tracked.fate == Fate::committed || tracked.fate == Fate::acknowledged)
+    wrong_ = "an id was given twice";
+  tracked = Tracked{};
+  tracked.content = shard.content;
+}
+
+// The next piece of the draft; the COMMIT after the last one.
+void Life::go_on(Shard& shard) {
+  queue::Journal& journal = shard.journal;
+  if (!shard.draft.open()) compose(shard);
+  const auto give_up = [&] {
+    oracle_.messages()[shard.draft.id()].content.reset();
+    journal.abandon(shard.draft);
+  };
+  for (;;) {
+    const Content& content = *shard.content;
+    const size_t all = content.header.size() + content.body.size();
+    queue::Status status = queue::Status::ok;
+    if (shard.sent == 0) {
+      status = journal.append_chunk(shard.draft, queue::ChunkKind::header, as_bytes(content.header));
+      if (status == queue::Status::ok) shard.sent = content.header.size();
+    } else if (shard.sent < all) {
+      const size_t at = shard.sent - content.header.size();
+      const size_t length = std::min<size_t>(content.body.size() - at, journal.chunk_bytes_max());
+      status = journal.append_chunk(shard.draft, queue::ChunkKind::body,
+                                    as_bytes(content.body).subspan(at, length));
+      if (status == queue::Status::ok) shard.sent += length;
+      if (prng_.chance(weather_.abandon_percent)) return give_up();
+      if (status == queue::Status::ok && prng_.chance(30)) return;  // the client is slow
+    } else {
+      const queue::MessageId id = shard.draft.id();
+      Tracked& tracked = oracle_.messages()[id];
+      tracked.done.assign(shard.recipients, false);
+      tracked.durably_done = tracked.done;
+      tracked.stuck = shard.draft_stuck;
+      status = journal.commit(shard.draft, shard.recipients, as_bytes(content.envelope), id.value);
+      if (status == queue::Status::ok) {
+        tracked.fate = Fate::committed;
+        return;
+      }
+    }
+    if (status == queue::Status::ok) continue;
+    if (status == queue::Status::later) return;
+    return give_up();  // no space, or failed
+  }
+}
+
+void Life::deliver(Shard& shard) {
+  if (shard.queue.empty()) return;
+  const size_t at = prng_.below(shard.queue.size());
+  const queue::MessageId id = shard.queue[at];
+  Tracked& tracked = oracle_.messages()[id];
+  const uint32_t count = static_cast<uint32_t>(tracked.done.size());
+  if (prng_.chance(30)) {
+    const uint16_t attempts = static_cast<uint16_t>(tracked.attempts + 1);
+    tracked.attempts = attempts;
+    if (!shard.journal.mark_deferred(id, {now_.us + 1000}, attempts,
+                                     prng_.chance(50) ? "connection refused" : "timed out", now_))
+      wrong_ = "mark_deferred refused";
+    shard.marks_waiting.push_back({id, 0, 0, attempts});
+    return;
+  }
+  uint32_t first = static_cast<uint32_t>(prng_.below(count));
+  uint32_t length = 1 + static_cast<uint32_t>(prng_.below(count - first));
+  if (prng_.chance(60)) first = 0, length = count;
+  if (!shard.journal.mark_done(id, first, length, now_)) wrong_ = "mark_done refused";
+  for (uint32_t i = first; i < first + length; ++i) tracked.done[i] = true;
+  shard.marks_waiting.push_back({id, first, length, 0});
+  if (tracked.all_done()) {
+    shard.queue[at] = shard.queue.back();
+    shard.queue.pop_back();
+  }
+}
+
+void Life::take_results(Shard& shard) {
+  queue::CommitResult result;
+  while (shard.journal.next_result(result)) {
+    Tracked& tracked = oracle_.messages()[result.id];
+    if (result.cookie != result.id.value || tracked.fate != Fate::committed) wrong_ = "odd result";
+    if (!result.ok) continue;
+    if (anything_failed()) wrong_ = "acknowledged after a failure";
+    tracked.fate = Fate::acknowledged;
+    if (!tracked.stuck) shard.queue.push_back(result.id);
+  }
+}
+
+void Life::acknowledge_marks(Shard& shard) {
+  for (const MarkRecord& mark : shard.marks_flying) {
+    Tracked& tracked = oracle_.messages()[mark.id];
+    for (uint32_t i = mark.first; i < mark.first + mark.count; ++i) tracked.durably_done[i] = true;
+    tracked.durable_attempts = std::max(tracked.durable_attempts, mark.attempts);
+    if (tracked.fate == Fate::acknowledged &&
+        std::find(tracked.durably_done.begin(), tracked.durably_done.end(), false) ==
+            tracked.durably_done.end()) {
+      tracked.fate = Fate::gone;
+      tracked.content.reset();
+    }
+  }
+  shard.marks_flying.clear();
+}
+
+void Life::pump(Shard& shard) {
+  const uint64_t before = shard.journal.stats().marks + shard.journal.stats().relocated;
+  const bool was_busy = shard.journal.busy();
+  shard.journal.pump(now_);
+  if (was_busy || !shard.journal.busy()) return;
+  // No mark waits in the journal any more: all are in the batch that is now under way.
+  if (shard.journal.stats().marks + shard.journal.stats().relocated != before &&
+      !shard.journal.deadline()) {
+    shard.marks_flying.insert(shard.marks_flying.end(), shard.marks_waiting.begin(),
+                              shard.marks_waiting.end());
+    shard.marks_waiting.clear();
+  }
+}
+
+void Life::complete(Shard& shard) {
+  if (!shard.journal.busy()) return;
+  const Shard::UnderWay done = shard.under_way;
+  const bool fails = fails_now();
+  if (done.is_write) {
+    int64_t result = static_cast<int64_t>(done.bytes);
+    if (fails) {
+      disk_.lose_pending(done.segment, prng_);
+      result = prng_.chance(50) ? -EIO : static_cast<int64_t>(prng_.below(done.bytes));
+    }
+    shard.journal.on_write(result);
+  } else {
+    if (fails) {
+      disk_.lose_pending(done.segment, prng_);
+    } else {
+      disk_.flush(done.segment);
+    }
+    operation_();
+    const bool was_failed = anything_failed();
+    shard.journal.on_flush(fails ? -EIO : 0);
+    if (!fails && !was_failed) acknowledge_marks(shard);
+  }
+  take_results(shard);
+  operation_();
+}
+
+void Life::step() {
+  Shard& shard = *shards_[prng_.below(shards_.size())];
+  now_ = now_ + milliseconds(static_cast<int64_t>(prng_.below(100)));
+  switch (prng_.below(4)) {
+    case 0:
+      if (shard.journal.accepting()) go_on(shard);
+      break;
+    case 1:
+      if (!shard.journal.failed() && prng_.chance(weather_.deliver_percent)) deliver(shard);
+      break;
+    case 2:
+      complete(shard);
+      break;
+    case 3:
+      break;
+  }
+  pump(shard);
+  take_results(shard);
+}
+
+void Life::run(uint32_t steps) {
+  for (uint32_t i = 0; i < steps && wrong_.empty(); ++i) step();
+}
+
+std::string Life::drain() {
+  for (const auto& shard : shards_) {
+    if (shard->draft.open()) {
+      oracle_.messages()[shard->draft.id()].content.reset();
+      shard->journal.abandon(shard->draft);
+    }
+    shard->journal.hurry();
+  }
+  for (auto& [id, tracked] : oracle_.messages()) {
+    if (!tracked.stuck) continue;
+    tracked.stuck = false;
+    if (tracked.fate != Fate::acknowledged) continue;
+    for (const auto& shard : shards_) {
+      queue::MessageInfo info;
+      if (shard->index.find(id, info)) shard->queue.push_back(id);
+    }
+  }
+  for (int turn = 0; turn < 20'000; ++turn) {
+    for (const auto& shard : shards_) {
+      if (!shard->queue.empty()) deliver(*shard);
+      pump(*shard);
+      complete(*shard);
+      now_ = now_ + milliseconds(20);
+    }
+  }
+  if (!wrong_.empty()) return wrong_;
+  for (const auto& shard : shards_) {
+    if (!shard->queue.empty() || shard->index.size() != 0) {
+      for (uint32_t i = 0; i < weather_.segment_count; ++i) printf("seg %u state %d owner %u live %u pins %u seq %lu\n", i, int(pool_.state(i)), pool_.owner(i), pool_.live(i), pool_.pins(i), pool_.life(i).sequence);
+      for (auto& x: shards_) printf("shard %u queue %zu index %u busy %d idle %d free %u\n", x->shard, x->queue.size(), x->index.size(), x->journal.busy(), x->journal.idle(), pool_.free_segments());
+      return "messages left over";
+    }
+    if (!shard->journal.idle()) return "journal not idle";
+  }
+  uint32_t in_use = 0;
+  for (uint32_t segment = 0; segment < weather_.segment_count; ++segment)
+    if (pool_.state(segment) != queue::SegmentState::free) ++in_use;
+  // One open segment a shard, and the one before it, which its marks may still be needed for.
+  if (in_use > shards_.size()) return "segments do not come free: " + std::to_string(in_use);
+  return {};
+}
+
+queue::JournalStats Life::stats() const {
+  queue::JournalStats sum;
+  for (const auto& shard : shards_) {
+    const queue::JournalStats& one = shard->journal.stats();
+    sum.batches += one.batches;
+    sum.messages += one.messages;
+    sum.marks += one.marks;
+    sum.relocated += one.relocated;
+    sum.segments_claimed += one.segments_claimed;
+    sum.segments_retired += one.segments_retired;
+    sum.refused_later += one.refused_later;
+    sum.refused_no_space += one.refused_no_space;
+  }
+  return sum;
+}
+
+}  // namespace mx::sim

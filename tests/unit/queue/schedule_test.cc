@@ -1,0 +1,65 @@
+#include "queue/schedule.h"
+
+#include <gtest/gtest.h>
+
+namespace mx::queue {
+namespace {
+
+TEST(Schedule, ReadyOnesComeInOrder) {
+  Schedule schedule({}, 1);
+  for (uint64_t i = 1; i <= 3; ++i) schedule.add_ready({i});
+  for (uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(schedule.next_ready({0}), MessageId{i});
+  EXPECT_FALSE(schedule.next_ready({0}));
+  EXPECT_FALSE(schedule.next_due({0}));
+}
+
+TEST(Schedule, DeferredOnesComeWhenTheyAreDue) {
+  Schedule schedule({}, 1);
+  schedule.defer({2}, {200});
+  schedule.defer({1}, {100});
+  EXPECT_EQ(schedule.next_due({0}), Instant{100});
+  EXPECT_FALSE(schedule.next_ready({99}));
+  EXPECT_EQ(schedule.next_ready({100}), MessageId{1});
+  EXPECT_FALSE(schedule.next_ready({199}));
+  EXPECT_EQ(schedule.next_ready({1000}), MessageId{2});
+}
+
+TEST(Schedule, WakeAllMakesThemReadyInTheOrderInWhichTheyWereDue) {
+  Schedule schedule({}, 1);
+  for (const uint64_t i : {5, 3, 4, 1, 2}) schedule.defer({i}, {static_cast<int64_t>(i) * 1000});
+  schedule.wake_all();
+  EXPECT_EQ(schedule.deferred_count(), 0U);
+  for (uint64_t i = 1; i <= 5; ++i) EXPECT_EQ(schedule.next_ready({0}), MessageId{i});
+}
+
+TEST(Schedule, DelayDoublesWithinItsBoundsAndIsSpread) {
+  Schedule schedule({seconds(300), seconds(4000)}, 7);
+  bool differs = false;
+  for (uint32_t attempts = 1; attempts < 70; ++attempts) {
+    const Duration delay = schedule.delay(attempts);
+    EXPECT_GE(delay, seconds(300));
+    EXPECT_LE(delay, seconds(4000));
+    if (schedule.delay(attempts) != delay) differs = true;
+  }
+  EXPECT_TRUE(differs);
+  EXPECT_LE(schedule.delay(1), seconds(375));
+  EXPECT_GE(schedule.delay(3), seconds(900));
+  EXPECT_GE(schedule.delay(70), seconds(3000));
+}
+
+TEST(Schedule, AfterARestartNothingWaitsLongerThanTheMaximum) {
+  Schedule schedule({seconds(300), seconds(4000)}, 7);
+  const WallTime wall{1'000'000'000};
+  schedule.restore({1}, {0}, wall, {0});
+  schedule.restore({2}, wall + seconds(-5), wall, {0});
+  schedule.restore({3}, wall + seconds(100), wall, {0});
+  schedule.restore({4}, wall + seconds(1'000'000), wall, {0});
+  EXPECT_EQ(schedule.ready_count(), 2U);
+  schedule.next_ready({0});
+  schedule.next_ready({0});
+  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(100)), MessageId{3});
+  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(4000)), MessageId{4});
+}
+
+}  // namespace
+}  // namespace mx::queue

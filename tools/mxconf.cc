@@ -1,0 +1,166 @@
+// tools/mxconf.cc - shows and explains a configuration: what main.cf sets, what the defaults are,
+// and what ringmx makes of every line. Reads files only; starts and changes nothing.
+#include <fmt/format.h>
+#include <sysexits.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "engine/config/checks.h"
+#include "engine/config/load.h"
+#include "engine/config/main_cf.h"
+#include "engine/config/parameters.h"
+#include "engine/policy/snapshot.h"
+#include "proto/base/text.h"
+
+namespace {
+
+using mx::config::Diagnostic;
+using mx::config::Diagnostics;
+
+struct Options {
+  std::string directory = "/etc/ringmx";
+  bool set = false, defaults = false, expanded = false;
+  std::vector<std::string> names;
+};
+
+struct Context {
+  const Options& options;
+  mx::config::MainCf main_cf;
+  mx::config::HostFacts host;
+  Diagnostics diagnostics;
+};
+
+void print_diagnostics(const Diagnostics& diagnostics) {
+  for (const Diagnostic& one : diagnostics) fmt::print(stderr, "{}\n", mx::config::to_string(one));
+}
+
+bool has_errors(const Diagnostics& diagnostics) {
+  return std::ranges::any_of(diagnostics, [](const Diagnostic& one) {
+    return one.severity == mx::config::Severity::error;
+  });
+}
+
+// On one line, with single spaces: a value of several lines keeps its indentation until here.
+std::string on_one_line(std::string_view value) {
+  std::string line;
+  for (auto word = mx::take_word(value, " \t\r\n"); !word.empty();
+       word = mx::take_word(value, " \t\r\n"))
+    line += (line.empty() ? "" : " ") + mx::printable(word);
+  return line;
+}
+
+void print_value(std::string_view name, std::string_view value) {
+  fmt::print("{} ={}{}\n", name, value.empty() ? "" : " ", on_one_line(value));
+}
+
+// The names asked for; without any, all that main.cf sets (-n), or all there are.
+std::vector<std::string> names_to_show(const Context& context) {
+  if (!context.options.names.empty()) return context.options.names;
+  std::vector<std::string> names;
+  if (context.options.set) {
+    for (const auto& entry : context.main_cf.entries()) names.push_back(entry.name);
+    std::ranges::sort(names);
+  } else {
+    for (const auto& row : mx::config::all_parameters()) names.emplace_back(row.name);
+  }
+  return names;
+}
+
+int show_values(Context& context) {
+  const mx::config::MainCf nothing;
+  const auto& source = context.options.defaults ? nothing : context.main_cf;
+  Diagnostics problems;
+  mx::config::Evaluator values(source, context.host, problems);
+  int code = EX_OK;
+  for (const std::string& name : names_to_show(context)) {
+    const auto raw = values.raw(name);
+    if (!raw) {
+      fmt::print(stderr, "mxconf: warning: {}: unknown parameter\n", mx::printable(name));
+      code = EX_DATAERR;
+      continue;
+    }
+    print_value(name, context.options.expanded ? std::string_view(values.text(name)) : *raw);
+  }
+  print_diagnostics(context.diagnostics);
+  print_diagnostics(problems);
+  return has_errors(problems) || has_errors(context.diagnostics) ? EX_CONFIG : code;
+}
+
+std::string_view word_for(mx::config::Standing standing) {
+  using mx::config::Standing;
+  switch (standing) {
+    case Standing::acts:
+      return "acts";
+    case Standing::harmless:
+      return "harmless";
+    case Standing::refused:
+      return "REFUSED";
+    case Standing::refused_but_unset:
+      return "harmless with this value";
+    case Standing::custom:
+      return "used by other values";
+    case Standing::misspelt:
+      return "REFUSED";
+    case Standing::unused:
+      return "unused";
+  }
+  return "";
+}
+
+// Every line of main.cf with what it does, then everything that keeps ringmx from starting,
+// restrictions and tables included.
+int explain(Context& context) {
+  Diagnostics ignored;
+  mx::config::Evaluator values(context.main_cf, context.host, ignored);
+  mx::config::Checker checker(context.main_cf, context.host, values);
+  for (const auto& entry : context.main_cf.entries()) {
+    const auto judgement = checker.judge(entry);
+    fmt::print("{}:{}: {} = {}\n    {}{}{}\n", context.main_cf.file(), entry.line,
+               mx::printable(entry.name), on_one_line(entry.value), word_for(judgement.standing),
+               judgement.text.empty() ? "" : ": ", judgement.text);
+  }
+  std::fflush(stdout);
+  const auto result =
+      mx::policy::load_snapshot(context.options.directory, mx::config::disk_reader(), context.host);
+  print_diagnostics(result.errors);
+  print_diagnostics(result.warnings);
+  return result.snapshot ? EX_OK : EX_CONFIG;
+}
+
+int run(const Options& options) {
+  Context context{options, {}, mx::config::read_host_facts(), {}};
+  const std::string path = mx::config::main_cf_path(options.directory);
+  if (!options.defaults) {
+    auto text = mx::config::disk_reader()(path);
+    if (!text) {
+      fmt::print(stderr, "mxconf: {}\n", text.error());
+      return EX_NOINPUT;
+    }
+    context.main_cf = mx::config::MainCf::parse(std::move(*text), path, context.diagnostics);
+  }
+  if (options.set || options.defaults || options.expanded || !options.names.empty())
+    return show_values(context);
+  return explain(context);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Shows and explains a ringmx configuration."};
+  app.add_option("-c", options.directory, "directory of main.cf")->capture_default_str();
+  auto* set = app.add_flag("-n", options.set, "what main.cf sets");
+  app.add_flag("-d", options.defaults, "defaults")->excludes(set);
+  app.add_flag("-x", options.expanded, "with $name expanded");
+  app.add_option("names", options.names, "parameters to show");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EX_OK : EX_USAGE;
+  }
+  return run(options);
+}
