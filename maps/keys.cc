@@ -79,6 +79,12 @@ bool unquote_local(KeyText& out, std::string_view local) {
   return true;
 }
 
+bool unquote_address(KeyText& out, std::string_view address) {
+  const AddressParts parts = split_address(address);
+  if (!unquote_local(out, parts.local)) return false;
+  return !parts.has_domain || (out.append("@") && out.append(parts.domain));
+}
+
 bool quote_local(KeyText& out, std::string_view local) {
   out.clear();
   return append_quoted(out, local);

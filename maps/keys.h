@@ -31,6 +31,10 @@ struct AddressParts {
 };
 AddressParts split_address(std::string_view address);
 
+// The internal form of an address: as it is on the wire, the local part without its quotes. The
+// domain is what follows the last @. False when it does not fit.
+[[nodiscard]] bool unquote_address(KeyText& out, std::string_view address);
+
 // RFC 5321 quoted form ↔ what it means: `"a b"` ↔ `a b`. unquote leaves text outside quotes as it
 // is; quote adds quotes only where the text is no dot-string. False when the result does not fit.
 [[nodiscard]] bool unquote_local(KeyText& out, std::string_view local);

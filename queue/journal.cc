@@ -273,16 +273,14 @@ void Journal::pump(Instant now) {
   if (pool_.device_failed()) fail();
   if (failed_ || operation_ != Operation::none) return;
   const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
-  const bool relocating = relocation_.target != Index::none;
   const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||
-                   relocating || (hurry_ && filling().open);
+                   (hurry_ && filling().open) || choose_relocation();
   // Graves and batches take turns, so that neither starves the other.
   if ((!due || !grave_was_last_) && start_grave()) return;
   grave_was_last_ = false;
-  if (!relocating) choose_relocation();
-  if (!due && relocation_.target == Index::none) return;
+  if (!due) return;
   stage_marks();
-  stage_relocation();
+  stage_relocations();
   if (filling().open) submit_batch();
 }
 
@@ -363,10 +361,8 @@ void Journal::finish_batch() {
   const uint32_t messages = static_cast<uint32_t>(batch.commits.size());
   staged_commits_ -= messages;
   for (const uint32_t segment : batch.released) pool_.drop_live(segment);
-  if (relocation_.last_part_staged) {
-    pool_.unpin_older(relocation_.target, relocation_.below);
-    relocation_ = {};
-  }
+  for (const Relocation& done : relocated_) pool_.unpin_older(done.target, done.below);
+  relocated_.clear();
   ++stats_.batches;
   stats_.bytes_written += batch.used;
   stats_.messages += messages;

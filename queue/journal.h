@@ -168,7 +168,6 @@ class Journal {
     uint32_t target = Index::none;
     uint32_t next_offset = 0;  // COMMITs before it are done with
     uint64_t below = 0;        // marks in segments older than this are replaced
-    bool last_part_staged = false;
   };
 
   // journal.cc: messages and batches
@@ -194,8 +193,10 @@ class Journal {
   void stage_marks();
   bool stage_done(uint32_t slot);
   bool stage_state(uint32_t slot);
-  void choose_relocation();
-  void stage_relocation();
+  uint32_t holder_to_free() const;
+  bool choose_relocation();
+  void stage_relocations();
+  bool stage_survivors();
   bool start_grave();
 
   Batch& flying() { return batches_[1 - filling_]; }
@@ -234,9 +235,9 @@ class Journal {
   size_t results_at_ = 0;
 
   Relocation relocation_;
+  std::vector<Relocation> relocated_;  // whole in the batch under way
   uint32_t grave_segment_ = 0;
   uint32_t retire_cursor_ = 0;
-  uint32_t relocation_cursor_ = 0;
   std::vector<MessageId> survivors_;
   bool grave_was_last_ = false;
   alignas(block_bytes) std::byte grave_blocks_[2 * block_bytes];

@@ -1,7 +1,6 @@
 // Marks, their relocation, and the end of segments. All of it is written by pump() between batches, when
 // nothing is under way: the index then knows of every COMMIT in the sealed segments.
 #include <algorithm>
-#include <bit>
 
 #include "proto/base/assert.h"
 #include "proto/base/endian.h"
@@ -13,7 +12,6 @@ namespace mx::queue {
 namespace {
 constexpr uint32_t survivors_in_part_max = 2048;
 constexpr uint32_t retire_looks_per_pump = 32;
-constexpr uint32_t relocation_looks_per_pump = 4;
 }  // namespace
 
 bool Journal::mark_done(MessageId id, uint32_t first_recipient, uint32_t count, Instant now) {
@@ -129,34 +127,57 @@ bool Journal::stage_state(uint32_t slot) {
   return true;
 }
 
-// When segments run short: finds one that holds nothing but marks for another segment of ours.
-void Journal::choose_relocation() {
-  if (!pool_.low()) return;
-  const uint32_t count = pool_.geometry().segment_count;
-  for (uint32_t i = 0; i < std::min(relocation_looks_per_pump, count); ++i) {
-    const uint32_t holder = relocation_cursor_++ % count;
-    if (pool_.state(holder) != SegmentState::sealed || pool_.live(holder) != 0 ||
-        pool_.pins(holder) == 0)
+// When segments run short: the oldest one that holds nothing but marks for others, if there are two. Writing
+// the marks of one alone anew would gain nothing, for ever. All shards find the same one.
+uint32_t Journal::holder_to_free() const {
+  uint32_t found = 0;
+  uint32_t oldest = Index::none;
+  for (uint32_t segment = 0; segment < pool_.geometry().segment_count; ++segment) {
+    if (pool_.state(segment) != SegmentState::sealed || pool_.live(segment) != 0 ||
+        pool_.pins(segment) == 0)
       continue;
-    for (uint32_t target = 0; target < count; ++target) {
-      if (!pool_.is_pinned_by(target, holder) || pool_.owner(target) != settings_.shard ||
-          pool_.state(target) != SegmentState::sealed || pool_.live(target) == 0 ||
-          pool_.held(target))
-        continue;  // without life it ends by itself
-      relocation_ = {.target = target};
-      --relocation_cursor_;
-      return;
-    }
+    ++found;
+    if (oldest == Index::none || pool_.life(segment).sequence < pool_.life(oldest).sequence)
+      oldest = segment;
+  }
+  return found >= 2 ? oldest : Index::none;
+}
+
+// A segment of ours whose marks keep that holder. False when there is nothing to do.
+bool Journal::choose_relocation() {
+  if (relocation_.target != Index::none) return true;
+  if (!pool_.low()) return false;
+  const uint32_t holder = holder_to_free();
+  if (holder == Index::none) return false;
+  for (uint32_t target = 0; target < pool_.geometry().segment_count; ++target) {
+    if (!pool_.is_pinned_by(target, holder) || pool_.owner(target) != settings_.shard ||
+        pool_.state(target) != SegmentState::sealed || pool_.live(target) == 0 ||
+        pool_.held(target))
+      continue;  // without life it ends by itself
+    const auto same = [&](const Relocation& done) { return done.target == target; };
+    if (std::any_of(relocated_.begin(), relocated_.end(), same)) continue;
+    relocation_ = {.target = target};
+    return true;
+  }
+  return false;
+}
+
+void Journal::stage_relocations() {
+  while (choose_relocation() && stage_survivors()) {
+    if (relocation_.next_offset != pool_.geometry().segment_bytes) return;  // the next batch
+    relocated_.push_back(relocation_);
+    relocation_ = {};
   }
 }
 
 // One part: the states of a stretch of unfinished messages, then the list of them. What is not listed in the
 // stretch is finished. Each part is true by itself; the old marks are let go when the last one is durable.
-void Journal::stage_relocation() {
-  if (relocation_.target == Index::none || relocation_.last_part_staged) return;
+// False when there is no room.
+bool Journal::stage_survivors() {
   const uint32_t target = relocation_.target;
   MX_ASSERT(pool_.state(target) == SegmentState::sealed);
-  if (!room_for_mark(record_bytes(survivors_bytes(1)), SegmentPool::Purpose::relocation)) return;
+  if (!room_for_mark(record_bytes(survivors_bytes(1)), SegmentPool::Purpose::relocation))
+    return false;
   if (relocation_.below == 0) relocation_.below = filling().life.sequence;
   MX_ASSERT(filling().segment != target);
 
@@ -185,7 +206,7 @@ void Journal::stage_relocation() {
     }
     survivors_.push_back(entry.id);
   }
-  if (survivors_.empty() && to == relocation_.next_offset) return;  // no room: the next batch
+  if (survivors_.empty() && to == relocation_.next_offset) return false;
   const uint32_t count = static_cast<uint32_t>(survivors_.size());
   Batch& batch = filling();
   std::byte* record = batch.buffer.data() + batch.used;
@@ -206,7 +227,7 @@ void Journal::stage_relocation() {
   pool_.pin(target, batch.segment);
   stats_.relocated += count;
   relocation_.next_offset = to;
-  relocation_.last_part_staged = to == pool_.geometry().segment_bytes;
+  return true;
 }
 
 // Ends the life of one segment of ours that nothing needs: two blocks over its head, then a flush.

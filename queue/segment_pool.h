@@ -31,9 +31,10 @@ class SegmentPool {
   // The last `reserve_segments` free ones serve marks only, and the last of these, one a shard, only their
   // relocation, which gives segments back: so that a full queue can always drain.
   SegmentPool(Geometry geometry, uint32_t shard_count, uint32_t reserve_segments);
-  static constexpr uint32_t reserve_min(uint32_t shard_count) { return 2 * shard_count + 1; }
+  // A shard: the open one, one to roll to, one to relocate into; and one full of marks over all.
+  static constexpr uint32_t reserve_min(uint32_t shard_count) { return 3 * shard_count + 1; }
   // With fewer there is hardly room for mail beside the reserve.
-  static constexpr uint32_t segments_min(uint32_t shard_count) { return 4 * shard_count + 2; }
+  static constexpr uint32_t segments_min(uint32_t shard_count) { return 5 * shard_count + 2; }
 
   const Geometry& geometry() const { return geometry_; }
   uint32_t shard_count() const { return shard_count_; }

@@ -13,9 +13,13 @@ using mx::smtp::Client;
 void message(benchmark::State& state, bool pipelining) {
   const mx::smtp::ClientSettings settings;
   Client client(settings);
-  client.feed("220 mx.example.com ESMTP\r\n");
-  client.feed(pipelining ? "250-mx.example.com\r\n250-SIZE 10240000\r\n250 PIPELINING\r\n"
-                         : "250-mx.example.com\r\n250 SIZE 10240000\r\n");
+  const auto feed = [&](std::string_view replies) {
+    client.out().clear();  // sent
+    client.feed(replies);
+  };
+  feed("220 mx.example.com ESMTP\r\n");
+  feed(pipelining ? "250-mx.example.com\r\n250-SIZE 10240000\r\n250 PIPELINING\r\n"
+                  : "250-mx.example.com\r\n250 SIZE 10240000\r\n");
   const std::string_view recipient = "recipient@example.com";
   mx::smtp::Delivery delivery;
   delivery.sender = "sender@example.org";
@@ -23,17 +27,16 @@ void message(benchmark::State& state, bool pipelining) {
   delivery.recipient_count = 1;
   delivery.size = 4096;
   for (auto _ : state) {
-    client.out().clear();
     client.start(delivery);
     if (pipelining) {
-      client.feed("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n");
+      feed("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n");
     } else {
-      client.feed("250 2.1.0 Ok\r\n");
-      client.feed("250 2.1.5 Ok\r\n");
-      client.feed("354 End data with <CR><LF>.<CR><LF>\r\n");
+      feed("250 2.1.0 Ok\r\n");
+      feed("250 2.1.5 Ok\r\n");
+      feed("354 End data with <CR><LF>.<CR><LF>\r\n");
     }
     client.body_sent();
-    client.feed("250 2.0.0 Ok: queued as 4Dy6Tq2Hn9z1\r\n");
+    feed("250 2.0.0 Ok: queued as 4Dy6Tq2Hn9z1\r\n");
     benchmark::DoNotOptimize(client.recipient_outcome(0));
     MX_ASSERT(client.recipient_outcome(0).result == mx::smtp::Result::sent);
     client.finish();

@@ -104,10 +104,16 @@ List Evaluator::list(std::string_view name) {
     return result;
   }
   const Entry* entry = main_cf_.find(name);
-  std::map<std::string_view, uint32_t> seen;
+  // A word that is not written there comes from an expansion; then the line of the name has to do.
+  const auto lines = entry == nullptr ? std::map<std::string_view, std::vector<uint32_t>>{}
+                                      : main_cf_.word_lines(*entry);
+  std::map<std::string_view, size_t> seen;
   for (const std::string_view word : *words) {
-    const uint32_t line = entry == nullptr ? 0 : main_cf_.line_of(*entry, word, seen[word]++);
-    result.words.push_back({std::string(word), main_cf_.file(), line});
+    const auto found = lines.find(word);
+    const size_t nth = seen[word]++;
+    const bool written = found != lines.end() && nth < found->second.size();
+    result.words.push_back(
+        {std::string(word), main_cf_.file(), written ? found->second[nth] : result.line});
   }
   return result;
 }

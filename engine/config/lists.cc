@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <ranges>
+#include <utility>
 
 #include "engine/config/values.h"
 #include "maps/spec.h"
@@ -63,6 +62,12 @@ void ListReader::add_file(const Word& word, bool negated, uint32_t depth, List& 
                    fmt::format("{}: {}: {}", out.parameter, printable(word.text), content.error()));
     return;
   }
+  if (files_left_ == 0 || content->size() > bytes_left_) {
+    values_.report(word, Severity::error, "the files that lists name are too many or too large");
+    return;
+  }
+  --files_left_;
+  bytes_left_ -= content->size();
   LogicalLines lines(*content);
   for (LogicalLine line; lines.next(line);) {
     Word element{{}, word.text, line.line};
@@ -83,24 +88,27 @@ void ListReader::add_file(const Word& word, bool negated, uint32_t depth, List& 
   }
 }
 
+bool ListReader::is_approved(std::string_view spec) {
+  if (!approved_) {
+    approved_.emplace();
+    for (Word& word : values_.list("proxy_read_maps").words)
+      approved_->insert(std::move(word.text));
+  }
+  return approved_->contains(spec);
+}
+
 void ListReader::add_table(const Word& word, std::string_view spec, std::string_view parameter) {
   const auto table = maps::parse_table_spec(spec);
   if (!table) {
     values_.report(word, Severity::error, fmt::format("{}: {}", parameter, table.error()));
     return;
   }
-  if (table->proxied) {
-    const List approved = values_.list("proxy_read_maps");
-    if (std::ranges::find(approved.words, spec, &Word::text) == approved.words.end())
-      values_.report(word, Severity::error,
-                     fmt::format("{}: {} is not in proxy_read_maps: Postfix would answer every "
-                                 "look-up with a temporary error; add it there",
-                                 parameter, printable(spec)));
-  }
-  const auto same = [&](const TableName& known) {
-    return known.type == table->type && known.path == table->path;
-  };
-  if (std::ranges::any_of(tables_, same)) return;
+  if (table->proxied && !is_approved(spec))
+    values_.report(word, Severity::error,
+                   fmt::format("{}: {} is not in proxy_read_maps: Postfix would answer every "
+                               "look-up with a temporary error; add it there",
+                               parameter, printable(spec)));
+  if (!table_names_.insert(fmt::format("{}:{}", table->type, table->path)).second) return;
   tables_.push_back(
       {std::string(table->type), std::string(table->path), std::string(parameter), word.line});
 }

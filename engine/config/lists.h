@@ -3,12 +3,16 @@
 // being in proxy_read_maps.
 #pragma once
 
+#include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/config/evaluator.h"
 #include "engine/config/load.h"
 #include "engine/config/settings.h"
+#include "proto/base/limits.h"
 
 namespace mx::config {
 
@@ -26,11 +30,16 @@ class ListReader {
  private:
   void add(const Word& word, bool negated, uint32_t depth, List& out);
   void add_file(const Word& word, bool negated, uint32_t depth, List& out);
+  bool is_approved(std::string_view spec);
   void add_table(const Word& word, std::string_view spec, std::string_view parameter);
 
   Evaluator& values_;
   const FileReader& reader_;
   std::vector<TableName> tables_;
+  std::set<std::string, std::less<>> table_names_;
+  std::optional<std::set<std::string, std::less<>>> approved_;  // proxy_read_maps, once asked for
+  uint32_t files_left_ = limits::config_list_files_max;
+  size_t bytes_left_ = limits::config_list_bytes_max;
 };
 
 }  // namespace mx::config

@@ -75,6 +75,10 @@ MainCf MainCf::parse(std::string text, std::string file, Diagnostics& diagnostic
            fmt::format("{}: \"{}\"", error, printable(trim(line.text), shown_bytes_max))});
       continue;
     }
+    if (result.entries_.size() == limits::config_entries_max) {
+      diagnostics.push_back({result.file_, line.line, Severity::error, "too many parameters"});
+      break;
+    }
     result.add({std::string(name), std::string(value), line.line, line.last_line}, diagnostics);
   }
   return result;
@@ -106,19 +110,17 @@ std::string_view MainCf::physical_line(uint32_t number) const {
   return std::string_view(text_).substr(start, end - start);
 }
 
-uint32_t MainCf::line_of(const Entry& entry, std::string_view word, uint32_t n) const {
+std::map<std::string_view, std::vector<uint32_t>> MainCf::word_lines(const Entry& entry) const {
+  std::map<std::string_view, std::vector<uint32_t>> result;
   for (uint32_t number = entry.line; number <= entry.last_line; ++number) {
     std::string_view line = trim(physical_line(number));
     if (line.empty() || line.front() == '#') continue;
     if (number == entry.line) line.remove_prefix(line.find('=') + 1);
-    for (std::string_view found = take_word(line, list_separators); !found.empty();
-         found = take_word(line, list_separators)) {
-      if (found != word) continue;
-      if (n == 0) return number;
-      --n;
-    }
+    for (std::string_view word = take_word(line, list_separators); !word.empty();
+         word = take_word(line, list_separators))
+      result[word].push_back(number);
   }
-  return entry.line;
+  return result;
 }
 
 }  // namespace mx::config

@@ -32,9 +32,9 @@ class MainCf {
   }  // in the order of their names' first line
   const std::string& file() const { return file_; }
 
-  // The line of `entry` on which the n-th (from 0) occurrence of `word` stands as a word of its
-  // own; the entry's first line when it comes from an expansion.
-  uint32_t line_of(const Entry& entry, std::string_view word, uint32_t n) const;
+  // The lines of `entry` on which each word of its list stands, in order. The views live as long as
+  // this.
+  std::map<std::string_view, std::vector<uint32_t>> word_lines(const Entry& entry) const;
 
  private:
   void add(Entry entry, Diagnostics& diagnostics);

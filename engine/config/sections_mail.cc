@@ -103,6 +103,10 @@ void read_queue(Evaluator& values, Settings& settings) {
   if (queue.size_limit < segments_min * queue.segment_size)
     values.error("ringmx_queue_size_limit",
                  fmt::format("must be at least {} times ringmx_segment_size", segments_min));
+  if (queue.size_limit / queue.segment_size > limits::queue_segments_max)
+    values.error("ringmx_segment_size",
+                 fmt::format("is too small: the queue would have more than {} segments",
+                             limits::queue_segments_max));
   if (settings.server.message_size_limit > queue.size_limit)
     values.error("message_size_limit", "is larger than ringmx_queue_size_limit");
   queue.minimal_backoff = values.time("minimal_backoff_time", seconds(1), time_max);

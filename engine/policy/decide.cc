@@ -15,11 +15,17 @@ enum class Result : uint8_t { dunno, ok, reject };
 
 enum class ListClass : uint8_t { client, helo, sender, recipient, data, end_of_data };
 
+// A sender or recipient in internal form (without quotes), which replies show too.
 struct Address {
   std::string_view text;
   bool known = false;  // false: not given yet at this stage
   bool usable() const { return known && !text.empty(); }
 };
+
+// `buffer` outlives the Address. What does not fit stays as it is: no table and no list matches it.
+Address internal_form(std::string_view wire, maps::KeyText& buffer) {
+  return {maps::unquote_address(buffer, wire) ? buffer.view() : wire, true};
+}
 
 // One evaluation: what is known, and the refusal when there is one.
 class Evaluation {
@@ -166,8 +172,8 @@ Result Evaluation::unlisted_recipient() {
 }
 
 Result Evaluation::non_fqdn(std::string_view address, std::string_view address_class) {
-  const maps::AddressParts parts = maps::split_address(address);
-  std::string_view domain = parts.domain;
+  const size_t at = address.rfind('@');
+  std::string_view domain = at == std::string_view::npos ? "" : address.substr(at + 1);
   if (domain.starts_with('[') && domain.ends_with(']')) return Result::dunno;
   if (domain.ends_with('.')) domain.remove_suffix(1);
   if (valid_hostname(domain) && domain.find('.') != std::string_view::npos) return Result::dunno;
@@ -244,8 +250,9 @@ bool refused_at(smtp::Stage stage, bool delay_reject, Evaluation& evaluation) {
 Decision decide(const Policy& policy, const SessionFacts& session, const smtp::Question& question,
                 const smtp::Transaction& transaction, WallTime /*now*/) {
   SessionFacts facts = session;
-  Address sender{transaction.sender(), transaction.started()};
-  Address recipient;
+  maps::KeyText sender_buffer, recipient_buffer;
+  Address sender, recipient;
+  if (transaction.started()) sender = internal_form(transaction.sender(), sender_buffer);
   switch (question.stage) {
     case smtp::Stage::connect:
       break;
@@ -253,16 +260,17 @@ Decision decide(const Policy& policy, const SessionFacts& session, const smtp::Q
       facts.helo = question.argument;
       break;
     case smtp::Stage::mail:
-      sender = {question.argument, true};
+      sender = internal_form(question.argument, sender_buffer);
       break;
     case smtp::Stage::rcpt:
     case smtp::Stage::vrfy:
-      recipient = {question.argument, true};
+      recipient = internal_form(question.argument, recipient_buffer);
       break;
     case smtp::Stage::data:
     case smtp::Stage::end_of_data:
       // With several recipients the list applies to all alike and is told none.
-      if (transaction.recipient_count() == 1) recipient = {transaction.recipient(0), true};
+      if (transaction.recipient_count() == 1)
+        recipient = internal_form(transaction.recipient(0), recipient_buffer);
       break;
   }
   Evaluation evaluation(policy, facts, sender, recipient);

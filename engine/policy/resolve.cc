@@ -13,7 +13,8 @@ using maps::KeyText;
 // Each turn takes a domain of ours off the end; an address with more of them is nobody's.
 constexpr int turns_max = 16;
 
-bool has_routing_operator(const Policy& policy, std::string_view local) {
+// An operator that is followed when it stands in front of a domain of ours.
+bool names_next_domain(const Policy& policy, std::string_view local) {
   return local.find('@') != std::string_view::npos ||
          (policy.swap_bangpath && local.find('!') != std::string_view::npos) ||
          (policy.allow_percent_hack && local.find('%') != std::string_view::npos);
@@ -68,13 +69,6 @@ Match is_local(const Policy& policy, std::string_view domain) {
   return std::find(own.begin(), own.end(), *address) != own.end() ? Match::yes : Match::no;
 }
 
-// The text on the wire without its quotes.
-[[nodiscard]] bool unquote(KeyText& out, std::string_view address) {
-  const maps::AddressParts parts = maps::split_address(address);
-  if (!maps::unquote_local(out, parts.local)) return false;
-  return !parts.has_domain || (out.append("@") && out.append(parts.domain));
-}
-
 }  // namespace
 
 ResolvedAddress resolve(const Policy& policy, std::string_view address) {
@@ -84,7 +78,7 @@ ResolvedAddress resolve(const Policy& policy, std::string_view address) {
     out.routed = true;
     return out;
   };
-  if (!unquote(out.text, address)) return nobodys();
+  if (!out.text.assign(address)) return nobodys();
   for (int turn = 0; turn < turns_max; ++turn) {
     if (!complete(policy, out.text)) return nobodys();
     const size_t at = out.text.view().rfind('@');
@@ -94,15 +88,15 @@ ResolvedAddress resolve(const Policy& policy, std::string_view address) {
       out.tempfail = true;
       return out;
     }
-    const bool routing = has_routing_operator(policy, out.local());
+    // Not by what is followed here: the next host may follow it.
+    out.routed = out.local().find_first_of("@%!") != std::string_view::npos;
     if (local == Match::yes) {
       out.address_class = AddressClass::local;
-      if (!routing) return out;
+      if (!names_next_domain(policy, out.local())) return out;
       const KeyText before = out.text;
       if (!out.text.assign(before.view().substr(0, out.local_size))) return nobodys();
       continue;
     }
-    out.routed = routing;
     const Match relayed = policy.relay_domains.match_domain(out.domain());
     out.tempfail = relayed == Match::tempfail;
     out.address_class = relayed == Match::yes ? AddressClass::relay : AddressClass::other;

@@ -25,7 +25,7 @@ struct ResolvedAddress {
   }
 };
 
-// `address` in the form in which it comes on the wire, without <>.
+// `address` in internal form: local@domain, the local part without its quotes.
 ResolvedAddress resolve(const Policy& policy, std::string_view address);
 
 }  // namespace mx::policy

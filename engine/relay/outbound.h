@@ -65,6 +65,7 @@ class Outbound {
   bool idle() const { return delivering_ == 0; }
   uint32_t connections() const { return connections_.used(); }
   void end_all();
+  uint32_t delivering() const { return delivering_; }
   size_t waiting() const { return fresh_.size() + schedule_.ready_count() + schedule_.deferred_count(); }
 
  private:

@@ -36,6 +36,10 @@ struct Shard::Runtime {
   Runtime(Shard& owner, io::Ring&& ring)
       : shard(owner),
         loop(std::move(ring), nullptr) {}
+  ~Runtime() {
+    for (io::Timer* timer : {&journal_timer, &accept_timer, &shutdown_timer})
+      loop.timers.cancel(*timer);
+  }
 
   std::string start();
   void run();
@@ -187,7 +191,7 @@ void Shard::Runtime::end_of_turn() {
   arm_accepts();
   if (spool->journal().has_results()) loop.run_again();
   if (const auto deadline = spool->journal().deadline()) loop.timers.arm(journal_timer, *deadline);
-  shard.counters_.queued.set(spool->index().size());
+  shard.counters_.queued.set(outbound->waiting() + outbound->delivering());
   shard.counters_.loop_turns.set(loop.ring.stats().turns);
   shard.counters_.completions.set(loop.ring.stats().completions);
 }

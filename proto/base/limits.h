@@ -34,12 +34,15 @@ inline constexpr uint32_t body_block_bytes = 16U << 10;
 inline constexpr uint32_t header_block_bytes_max = 4096;
 
 // main.cf and table sources.
-inline constexpr uint32_t config_bytes_max = 8U << 20;        // the whole file
-inline constexpr uint32_t config_line_bytes_max = 1U << 20;   // one logical line
-inline constexpr uint32_t config_expansion_depth_max = 100;   // as Postfix's mac_expand
-inline constexpr uint32_t config_value_bytes_max = 1U << 20;  // after expansion
+inline constexpr uint32_t config_bytes_max = 8U << 20;           // the whole file
+inline constexpr uint32_t config_line_bytes_max = 1U << 20;      // one logical line
+inline constexpr uint32_t config_expansion_depth_max = 100;      // as Postfix's mac_expand
+inline constexpr uint32_t config_value_bytes_max = 1U << 20;     // after expansion
 inline constexpr uint32_t config_expansion_work_max = 4U << 20;  // bytes read for one value
-inline constexpr uint32_t config_list_file_depth_max = 10;  // /file in a /file in a list
+inline constexpr uint32_t config_list_file_depth_max = 10;       // /file in a /file in a list
+inline constexpr uint32_t config_list_files_max = 100;           // read for lists in one load
+inline constexpr uint32_t config_list_bytes_max = 32U << 20;     // all of them together
+inline constexpr uint32_t config_entries_max = 10'000;           // name = value in main.cf
 
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;

@@ -6,57 +6,22 @@
 #include "proto/base/assert.h"
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
+#include "proto/smtp/client_text.h"
 
 namespace mx::smtp {
 namespace {
 
-using Text = FixedText<256>;
-
 static_assert(limits::recipients_max <= UINT16_MAX, "outcome_index_ has 16 bits, and 0 is shared");
-
-// Room that a reply leaves for " (in reply to end of DATA command)".
-constexpr size_t suffix_bytes_max = 40;
-
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-}
-
-bool plain(std::string_view text) {
-  for (const char c : text)
-    if (is_control(c) || static_cast<unsigned char>(c) > 0x7F) return false;
-  return true;
-}
-
-// Appends what is printable of `raw`; what would fill `to` above `limit` is cut and ends in "...".
-void append_bounded(Text& to, std::string_view raw, size_t limit) {
-  constexpr std::string_view mark = "...";
-  const size_t room_without_mark = limit - mark.size();
-  if (to.size() > room_without_mark) return;  // marked already
-  const size_t room = room_without_mark - to.size();
-  if (raw.size() <= room && plain(raw)) {
-    MX_ASSERT(to.append(raw));
-    return;
-  }
-  const std::string clean = printable(raw, room);
-  MX_ASSERT(to.append(clean));
-  if (printable(raw).size() > clean.size()) MX_ASSERT(to.append(mark));
-}
-
-Outcome local_outcome(Result result, EnhancedCode enhanced, std::string_view text,
-                      std::string_view more_text = {}) {
-  Outcome outcome;
-  outcome.result = result;
-  outcome.enhanced = enhanced;
-  append_bounded(outcome.text, text, Text::capacity());
-  append_bounded(outcome.text, more_text, Text::capacity());
-  return outcome;
-}
 
 template <typename Out>
 void append_number(Out& out, uint64_t number) {
   char digits[20];
   const auto end = std::to_chars(std::begin(digits), std::end(digits), number).ptr;
   out.append(digits, static_cast<size_t>(end - digits));
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
 }
 
 // Can this go between angle brackets without being read as anything but an address? The grammar was
@@ -79,63 +44,6 @@ bool safe_on_wire(std::string_view address) {
 }
 
 }  // namespace
-
-std::string_view Client::command_name(Stage stage) {
-  switch (stage) {
-    case Stage::greeting:
-    case Stage::idle:
-    case Stage::body:
-      return {};
-    case Stage::ehlo:
-      return "EHLO command";
-    case Stage::helo:
-      return "HELO command";
-    case Stage::rset:
-      return "RSET command";
-    case Stage::mail:
-      return "MAIL FROM command";
-    case Stage::rcpt:
-      return "RCPT TO command";
-    case Stage::data:
-      return "DATA command";
-    case Stage::end_of_data:
-    case Stage::empty_message:
-      return "end of DATA command";
-    case Stage::quit:
-      return "QUIT command";
-  }
-  MX_ASSERT(false);
-}
-
-std::string_view Client::activity(Stage stage) {
-  switch (stage) {
-    case Stage::greeting:
-      return "receiving the initial server greeting";
-    case Stage::ehlo:
-      return "performing the EHLO handshake";
-    case Stage::helo:
-      return "performing the HELO handshake";
-    case Stage::idle:
-      return "between messages";
-    case Stage::rset:
-      return "sending RSET";
-    case Stage::mail:
-      return "sending MAIL FROM";
-    case Stage::rcpt:
-      return "sending RCPT TO";
-    case Stage::data:
-      return "sending DATA command";
-    case Stage::body:
-      return "sending message body";
-    case Stage::end_of_data:
-      return "sending end of data -- message may be sent more than once";
-    case Stage::empty_message:
-      return "giving up a message without recipients";
-    case Stage::quit:
-      return "sending QUIT";
-  }
-  MX_ASSERT(false);
-}
 
 Duration Client::timeout() const {
   switch (stage_) {
@@ -171,11 +79,10 @@ Duration Client::timeout() const {
 size_t Client::feed(std::string_view in) {
   if (need_ == Need::closed) return 0;
   const size_t size = in.size();
-  // What these bytes can answer was sent before they came. Commands that are put in out() on the
-  // way wait for the next feed(): whatever is left over here answers nothing (V62).
-  uint32_t answerable = unanswered_;
+  // No command goes out before the end of this: whatever is left over when all those that went out
+  // before have their replies answers nothing (V62).
   while (!in.empty() && need_ != Need::closed) {
-    if (answerable == 0) {
+    if (unanswered_ == 0) {
       on_early_input(in);
       break;
     }
@@ -184,12 +91,11 @@ size_t Client::feed(std::string_view in) {
         break;
       case ReplyParser::Event::line:
         on_line();
-        append_bounded(earlier_lines_, parser_.line(), Text::capacity());
-        append_bounded(earlier_lines_, " ", Text::capacity());
+        append_bounded(earlier_lines_, parser_.line());
+        append_bounded(earlier_lines_, " ");
         break;
       case ReplyParser::Event::reply:
         on_line();
-        --answerable;
         on_reply();
         earlier_lines_.clear();
         break;
@@ -198,6 +104,7 @@ size_t Client::feed(std::string_view in) {
         break;
     }
   }
+  send_commands();
   return size;
 }
 
@@ -243,7 +150,7 @@ void Client::on_reply() {
 }
 
 void Client::on_greeting(uint16_t code) {
-  if (code / 100 == 2) return send_hello("EHLO ", Stage::ehlo);
+  if (code / 100 == 2) return await(Stage::ehlo);
   if (code / 100 == 3) return protocol_error("unexpected reply");
   Outcome outcome =
       from_reply(Result::deferred);  // smtp_skip_5xx_greeting: another host may take it
@@ -260,7 +167,10 @@ void Client::on_hello(uint16_t code) {
     return;
   }
   if (reply_class == 3) return protocol_error("unexpected reply");
-  if (stage_ == Stage::ehlo) return send_hello("HELO ", Stage::helo);
+  if (stage_ == Stage::ehlo) {
+    capabilities_ = {};
+    return await(Stage::helo);
+  }
   close(from_reply(reply_class == 5 ? Result::refused : Result::deferred));
 }
 
@@ -325,11 +235,8 @@ void Client::on_data(uint16_t code) {
   if (reply_class == 3 && (settled_ || accepted_ == 0)) {
     // DATA went ahead of the refusals. An empty message ends it; none was accepted for it (RFC
     // 2920 3.1).
-    out_.append(".\r\n");
-    ++unanswered_;
-    stage_ = Stage::empty_message;
     transaction_open_ = false;
-    return;
+    return await(Stage::empty_message);
   }
   if (reply_class == 3) {
     stage_ = Stage::body;
@@ -358,21 +265,18 @@ void Client::on_early_input(std::string_view in) {
   if (parser_.feed(in) != ReplyParser::Event::reply) return protocol_error("unexpected input");
   if (parser_.code() != 421) return protocol_error("unexpected reply");
   Outcome outcome = from_reply(Result::deferred);
-  if (stage_ == Stage::body)
-    append_bounded(outcome.text, " (while sending message body)", Text::capacity());
+  if (stage_ == Stage::body) append_bounded(outcome.text, " (while sending message body)");
   close(outcome);
 }
 
 // ---- output
 // ----------------------------------------------------------------------------------------------
 
-void Client::send_hello(std::string_view verb, Stage stage) {
-  capabilities_ = {};
-  out_.append(verb);
-  out_.append(settings_->helo_name);
-  out_.append("\r\n");
-  ++unanswered_;
-  stage_ = stage;
+// One command, outside of a transaction's sequence or at its end.
+void Client::await(Stage stage) {
+  MX_ASSERT(unanswered_ == 0);
+  stage_ = send_stage_ = stage;
+  need_ = Need::input;
 }
 
 void Client::start(const Delivery& delivery) {
@@ -422,28 +326,59 @@ uint32_t Client::next_recipient(uint32_t from) const {
   return from;
 }
 
+// Fills the window. Nothing is added while bytes wait in out(): the owner may have lent them to the
+// kernel.
 void Client::send_commands() {
+  if (!out_.empty()) return;
   const uint32_t window = capabilities_.pipelining ? pipelined_commands_max : 1;
   while (send_stage_ != Stage::idle && unanswered_ < window) {
-    if (send_stage_ == Stage::rset) {
+    send_command();
+    ++unanswered_;
+  }
+}
+
+// Writes the command of send_stage_ and moves it to the next.
+void Client::send_command() {
+  const Stage stage = send_stage_;
+  send_stage_ = Stage::idle;
+  switch (stage) {
+    case Stage::ehlo:
+    case Stage::helo:
+      out_.append(stage == Stage::ehlo ? "EHLO " : "HELO ");
+      out_.append(settings_->helo_name);
+      out_.append("\r\n");
+      return;
+    case Stage::rset:
       out_.append("RSET\r\n");
       send_stage_ = Stage::mail;
-    } else if (send_stage_ == Stage::mail) {
+      return;
+    case Stage::mail:
       send_mail();
       send_stage_ = Stage::rcpt;
-    } else if (send_stage_ == Stage::rcpt) {
+      return;
+    case Stage::rcpt:
       out_.append("RCPT TO:<");
       out_.append(delivery_.recipients[send_rcpt_]);
       out_.append(">\r\n");
       send_rcpt_ = next_recipient(send_rcpt_ + 1);
-      if (send_rcpt_ == delivery_.recipient_count) send_stage_ = Stage::data;
-    } else {
-      MX_ASSERT(send_stage_ == Stage::data);
+      send_stage_ = send_rcpt_ == delivery_.recipient_count ? Stage::data : Stage::rcpt;
+      return;
+    case Stage::data:
       out_.append("DATA\r\n");
-      send_stage_ = Stage::idle;
-    }
-    ++unanswered_;
+      return;
+    case Stage::end_of_data:
+    case Stage::empty_message:
+      out_.append(".\r\n");
+      return;
+    case Stage::quit:
+      out_.append("QUIT\r\n");
+      return;
+    case Stage::greeting:
+    case Stage::idle:
+    case Stage::body:
+      break;
   }
+  MX_ASSERT(false);
 }
 
 void Client::send_mail() {
@@ -463,16 +398,13 @@ void Client::send_mail() {
 void Client::go_on() {
   const bool no_recipient_left = settled_ || (stage_ == Stage::data && accepted_ == 0);
   if (no_recipient_left) send_stage_ = Stage::idle;
-  if (no_recipient_left && unanswered_ == 0) return complete();
-  send_commands();
+  if (no_recipient_left && unanswered_ == 0) complete();
 }
 
 void Client::body_sent() {
-  MX_ASSERT(need_ == Need::body && stage_ == Stage::body && unanswered_ == 0);
-  out_.append(".\r\n");
-  ++unanswered_;
-  stage_ = Stage::end_of_data;
-  need_ = Need::input;
+  MX_ASSERT(need_ == Need::body && stage_ == Stage::body);
+  await(Stage::end_of_data);
+  send_commands();
 }
 
 void Client::complete() {
@@ -491,84 +423,8 @@ void Client::finish() {
 
 void Client::quit() {
   MX_ASSERT(need_ == Need::ready);
-  out_.append("QUIT\r\n");
-  ++unanswered_;
-  stage_ = Stage::quit;
-  need_ = Need::input;
-}
-
-// ---- outcomes
-// --------------------------------------------------------------------------------------------
-
-const Outcome& Client::recipient_outcome(uint32_t i) const {
-  MX_ASSERT(attempted_ && (need_ == Need::done || need_ == Need::closed));
-  return outcomes_[outcome_index_[i]];
-}
-
-Outcome Client::from_reply(Result result) const {
-  Outcome outcome;
-  outcome.result = result;
-  outcome.code = parser_.code();
-  outcome.enhanced = parser_.enhanced();
-  if (outcome.enhanced.status == 0)
-    outcome.enhanced = {static_cast<uint8_t>(parser_.code() / 100), 0, 0};
-  if (result == Result::deferred) outcome.enhanced.status = 4;
-  const std::string_view command = result == Result::sent ? "" : command_name(stage_);
-  const size_t limit = Text::capacity() - (command.empty() ? 0 : suffix_bytes_max);
-  append_bounded(outcome.text, earlier_lines_.view(), limit);
-  append_bounded(outcome.text, parser_.line(), limit);
-  if (!command.empty()) {
-    append_bounded(outcome.text, " (in reply to ", Text::capacity());
-    append_bounded(outcome.text, command, Text::capacity());
-    append_bounded(outcome.text, ")", Text::capacity());
-  }
-  return outcome;
-}
-
-void Client::own_outcome(uint32_t recipient, const Outcome& outcome) {
-  outcome_index_[recipient] = static_cast<uint16_t>(outcomes_.size());
-  outcomes_.push_back(outcome);
-}
-
-void Client::settle(const Outcome& outcome) {
-  MX_ASSERT(!settled_);
-  outcomes_[0] = outcome;
-  settled_ = true;
-}
-
-void Client::close(const Outcome& outcome) {
-  session_outcome_ = outcome;
-  if (attempted_ && !settled_) settle(outcome);
-  need_ = Need::closed;
-  send_stage_ = Stage::idle;
-  stage_ = Stage::idle;
-}
-
-void Client::protocol_error(std::string_view what) {
-  if (stage_ == Stage::quit) return close({});
-  const Result result = stage_ == Stage::end_of_data ? Result::unknown : Result::deferred;
-  Outcome outcome = local_outcome(result, {4, 5, 0}, "protocol error: ", what);
-  append_bounded(outcome.text, " while ", Text::capacity());
-  append_bounded(outcome.text, activity(stage_), Text::capacity());
-  if (!parser_.line().empty()) {
-    append_bounded(outcome.text, ": ", Text::capacity());
-    append_bounded(outcome.text, parser_.line(), Text::capacity());
-  }
-  close(outcome);
-}
-
-void Client::connection_lost() {
-  if (need_ == Need::closed) return;
-  if (stage_ == Stage::quit) return close({});
-  const Result result = stage_ == Stage::end_of_data ? Result::unknown : Result::deferred;
-  close(local_outcome(result, {4, 4, 2}, "lost connection while ", activity(stage_)));
-}
-
-void Client::command_timeout() {
-  if (need_ == Need::closed) return;
-  if (stage_ == Stage::quit) return close({});
-  const Result result = stage_ == Stage::end_of_data ? Result::unknown : Result::deferred;
-  close(local_outcome(result, {4, 4, 2}, "conversation timed out while ", activity(stage_)));
+  await(Stage::quit);
+  send_commands();
 }
 
 }  // namespace mx::smtp

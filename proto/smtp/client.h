@@ -114,7 +114,13 @@ class Client {
   void connection_lost();    // EOF or error: closed
   Duration timeout() const;  // of the wait that is on now; none in ready, done and closed
 
-  Output& out() { return out_; }
+  // Bytes to send. The owner clears it when they are sent and not before: until then it stays as it
+  // is, so that it can be lent to the kernel, and commands that are due meanwhile appear once it is
+  // empty.
+  Output& out() {
+    send_commands();
+    return out_;
+  }
   const Capabilities& capabilities() const { return capabilities_; }
   bool attempted() const { return attempted_; }  // a delivery was started and is not finished
   // REQUIRES: attempted(), and need() is done or closed.
@@ -158,7 +164,8 @@ class Client {
   uint32_t next_recipient(uint32_t from) const;
   void send_commands();
   void send_mail();
-  void send_hello(std::string_view verb, Stage stage);
+  void send_command();
+  void await(Stage stage);
   void go_on();
   void complete();
   Outcome from_reply(Result result) const;

@@ -9,6 +9,12 @@ from rig import DOMAIN, RECIPIENT, Rig, wait_for
 
 EVIL = b"\x1b]0;owned\x07\x1b[2J\x7f\x00\xff\xfe"
 FORGED = b"Jan  1 00:00:00 host postfix/smtpd[1]: connect from forged"
+LINES = [
+    b"EHLO a" + EVIL, b"HELO b\r" + FORGED, b"MAIL FROM:<a" + EVIL + b"@x.test>",
+    b"MAIL FROM:<a@x.test>\r" + FORGED, EVIL, b"BLAH\r" + FORGED, b"VRFY <\r" + FORGED + b">",
+    b"RCPT TO:<" + EVIL + b"@elsewhere.test>", b"RCPT TO:<a@elsewhere.test\r" + FORGED + b">",
+    b"RCPT TO:<\"a\r" + FORGED + b"\"@elsewhere.test>",
+]
 
 
 def evil_backend(listener):
@@ -33,15 +39,11 @@ with Rig() as rig, socket.create_server(("127.0.0.1", 0)) as listener:
     threading.Thread(target=evil_backend, args=(listener,), daemon=True).start()
     rig.configure(relayhost=f"[127.0.0.1]:{listener.getsockname()[1]}")
     mx = rig.ringmx()
-    raw, file = mx.connect()
-    for line in (b"EHLO a" + EVIL, b"HELO b\r" + FORGED, b"MAIL FROM:<a" + EVIL + b"@x.test>",
-                 b"MAIL FROM:<a@x.test>\r" + FORGED, EVIL, b"MAIL FROM:<\"a\r" + FORGED +
-                 b"\"@x.test>",
-                 b"RCPT TO:<" + EVIL + b">", b"RCPT TO:<a@elsewhere.test\r" + FORGED + b">"):
-        raw.sendall(line + b"\r\n")
-        while file.readline()[3:4] == b"-":
-            pass
-    raw.close()
+    for line in LINES:
+        with mx.connect() as dialogue:
+            dialogue.say("EHLO client.test", "250")
+            dialogue.say("MAIL FROM:<a@b.test>", "250")
+            dialogue.say(line)
     with mx.smtp(local_hostname="client.test") as smtp:
         smtp.sendmail(f"a@{DOMAIN}", [RECIPIENT], "Subject: x\r\n\r\n")
     wait_for(lambda: mx.lines("status=deferred"), "the backend's refusal in the log")

@@ -27,7 +27,8 @@ import sys
 import tempfile
 import time
 
-BIN = pathlib.Path(os.environ["RINGMX_BIN"])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("RINGMX_BIN", ROOT / "build/release/bin")).resolve()
 SKIPPED = 77
 DOMAIN = "example.test"
 RECIPIENT = f"user@{DOMAIN}"
@@ -140,6 +141,40 @@ class Sink(Process):
         return self.messages()
 
 
+class Dialogue:
+    """A bare SMTP connection, for what no client library would send."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.file = self.socket.makefile("rb")
+        assert self.reply().startswith("220 ")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def reply(self):
+        """The last line of the next reply; empty when the connection is closed."""
+        try:
+            line = self.file.readline()
+            while line[3:4] == b"-":
+                line = self.file.readline()
+        except ConnectionError:
+            line = b""
+        return line.decode("utf-8", "replace").rstrip("\r\n")
+
+    def say(self, line, wanted=""):
+        """Sends a line (text or bytes); its reply, which must begin as wanted."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall((line if isinstance(line, bytes) else line.encode()) + b"\r\n")
+        reply = self.reply()
+        assert reply.startswith(wanted), (line[-100:], reply)
+        return reply
+
+
 class Ringmx(Process):
     def __init__(self, rig, limits=None):
         super().__init__(rig, "ringmx", [BIN / "ringmx", "-c", rig.dir], before=limits)
@@ -156,11 +191,7 @@ class Ringmx(Process):
         return smtplib.SMTP("127.0.0.1", self.port, timeout=60, **options)
 
     def connect(self):
-        """(socket, file) after the banner, for what no client library would send."""
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        file = raw.makefile("rb")
-        assert file.readline().startswith(b"220 ")
-        return raw, file
+        return Dialogue(self.port)
 
 
 class Rig:
@@ -226,10 +257,9 @@ class Rig:
     def process(self, name, *command, **options):
         return Process(self, name, command, **options)
 
-    def mxload(self, *arguments, port=None):
+    def mxload(self, *arguments, port=None, to=RECIPIENT):
         """Runs mxload to its end; its JSON result, with the exit status as "status"."""
-        done = self.run(BIN / "mxload", "--json", "-f", f"sender@{DOMAIN}", "-t", RECIPIENT,
-                        *arguments, f"127.0.0.1:{port or self.port}")
+        done = self.run(BIN / "mxload", "--json", "-f", f"sender@{DOMAIN}", "-t", to, *arguments, f"127.0.0.1:{port or self.port}")
         assert done.stdout, done.stderr
         return json.loads(done.stdout) | {"status": done.returncode}
 

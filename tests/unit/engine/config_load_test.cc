@@ -184,6 +184,25 @@ TEST(Load, AMissingOrEndlessFileInAListIsAnError) {
   EXPECT_TRUE(says(result, "/etc/self:1: relay_domains: files are nested too deep"));
 }
 
+TEST(Load, FilesThatMultiplyAreStopped) {
+  const LoadResult result =
+      load_text(minimal + "relay_domains = /f0\n", {{"/f0", "/f1 /f1 /f1 /f1\n"},
+                                                    {"/f1", "/f2 /f2 /f2 /f2\n"},
+                                                    {"/f2", "/f3 /f3 /f3 /f3\n"},
+                                                    {"/f3", "/f4 /f4 /f4 /f4\n"},
+                                                    {"/f4", "a.example\n"}});
+  EXPECT_FALSE(result.settings);
+  EXPECT_TRUE(says(result, "the files that lists name are too many or too large"));
+}
+
+TEST(Load, ALongListOfTablesIsReadInLinearTime) {
+  std::string text = minimal + "relay_domains =";
+  for (int i = 0; i < 50'000; ++i) text += " proxy:hash:/" + std::to_string(i);
+  const LoadResult result = load_text(text + "\nproxy_read_maps = $relay_domains\n");
+  ASSERT_TRUE(result.settings);
+  EXPECT_EQ(result.settings->tables.size(), 50'000U);
+}
+
 TEST(Load, AHashInAMatchListEndsItWithAWarning) {
   const LoadResult result = load_text(minimal + "relay_domains = a.example # b.example\n");
   ASSERT_TRUE(result.settings) << messages(result);
@@ -262,6 +281,8 @@ TEST(Load, QueueSizesAreChecked) {
   EXPECT_TRUE(load_text(minimal + megabytes_4 + "ringmx_segment_size = 1048576\n").settings);
   EXPECT_TRUE(refuses(minimal + megabytes_4 + "ringmx_segment_size = 2097152\n",
                       "ringmx_queue_size_limit: must be at least 4 times"));
+  EXPECT_TRUE(load_text(minimal + "ringmx_segment_size = 131072\n").settings);
+  EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 65536\n", "more than 8192 segments"));
   EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 1000000\n", "must be a power of two"));
   EXPECT_TRUE(refuses(minimal + "message_size_limit = 1073741825\n", "message_size_limit"));
   EXPECT_TRUE(refuses(minimal + "minimal_backoff_time = 5000\n", "minimal_backoff_time"));

@@ -117,12 +117,19 @@ TEST(MainCf, AFileOverTheLimitIsAnError) {
 
 TEST(MainCf, NamesTheLineOfEachWordOfAList) {
   const Parsed parsed("# one\na = first\n\n    # second in a comment\n  second,third\n  first\n");
-  const Entry& entry = *parsed.main_cf.find("a");
-  EXPECT_EQ(parsed.main_cf.line_of(entry, "first", 0), 2U);
-  EXPECT_EQ(parsed.main_cf.line_of(entry, "second", 0), 5U);
-  EXPECT_EQ(parsed.main_cf.line_of(entry, "third", 0), 5U);
-  EXPECT_EQ(parsed.main_cf.line_of(entry, "first", 1), 6U);
-  EXPECT_EQ(parsed.main_cf.line_of(entry, "from-an-expansion", 0), 2U);
+  const auto lines = parsed.main_cf.word_lines(*parsed.main_cf.find("a"));
+  EXPECT_EQ(lines.at("first"), (std::vector<uint32_t>{2, 6}));
+  EXPECT_EQ(lines.at("second"), (std::vector<uint32_t>{5}));
+  EXPECT_EQ(lines.at("third"), (std::vector<uint32_t>{5}));
+  EXPECT_EQ(lines.size(), 3U);
+}
+
+TEST(MainCf, TooManyParametersAreAnError) {
+  std::string text;
+  for (uint32_t i = 0; i < limits::config_entries_max; ++i)
+    text += "p" + std::to_string(i) + " =\n";
+  EXPECT_EQ(Parsed(text).messages(), "");
+  EXPECT_EQ(Parsed(text + "q =\n").messages(), "main.cf:10001: too many parameters\n");
 }
 
 TEST(MainCf, AFileCutAtAnyByteIsReadWithoutHarm) {

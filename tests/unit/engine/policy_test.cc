@@ -129,24 +129,28 @@ TEST_F(PolicyTest, matches_subdomains_where_the_parameter_is_listed) {
 }
 
 TEST_F(PolicyTest, never_routes_through_itself) {
-  for (const char* address : {"user%foreign.tld@relay.tld", "foreign.tld!user@relay.tld",
-                              "\"user@foreign.tld\"@relay.tld", "user%foreign.tld@mx.example.org",
-                              "user@foreign.tld@mx.example.org", "foreign.tld!user",
-                              "user%foreign.tld", "\"user%foreign.tld\"@relay.tld",
-                              "user%foreign.tld%mx.example.org@mx.example.org", "a@b@relay.tld"})
+  for (const char* address :
+       {"user%foreign.tld@relay.tld", "foreign.tld!user@relay.tld",
+        "user%foreign.tld@mx.example.org", "user@foreign.tld@mx.example.org", "foreign.tld!user",
+        "user%foreign.tld", "a@b@relay.tld", "user%foreign.tld%mx.example.org@mx.example.org"})
     EXPECT_EQ(rcpt(address), "554 5.7.1 <" + std::string(address) + ">: Relay access denied");
+  EXPECT_EQ(rcpt("\"user@foreign.tld\"@relay.tld"),
+            "554 5.7.1 <user@foreign.tld@relay.tld>: Relay access denied");
+  EXPECT_EQ(rcpt("\"user%foreign.tld\"@relay.tld"),
+            "554 5.7.1 <user%foreign.tld@relay.tld>: Relay access denied");
   EXPECT_EQ(rcpt("user%relay.tld@mx.example.org"), "250");
   std::string deep = "user";
   for (int i = 0; i < 30; ++i) deep += "%localhost";
   EXPECT_EQ(rcpt(deep + "@localhost"), "554 5.7.1 <" + deep + "@localhost>: Relay access denied");
 }
 
-TEST_F(PolicyTest, takes_routing_operators_as_text_where_told_so) {
+TEST_F(PolicyTest, refuses_routing_operators_that_only_others_follow) {
   inputs_.swap_bangpath = inputs_.allow_percent_hack = false;
-  EXPECT_EQ(rcpt("user%foreign.tld@relay.tld"), "250");
-  EXPECT_EQ(rcpt("a!b@relay.tld"), "250");
-  EXPECT_EQ(rcpt("\"a@b\"@relay.tld"), "554 5.7.1 <\"a@b\"@relay.tld>: Relay access denied");
+  for (const char* address : {"user%foreign.tld@relay.tld", "a!b@relay.tld", "a%b@localhost",
+                              "user%relay.tld@mx.example.org", "a@b@relay.tld"})
+    EXPECT_EQ(rcpt(address), "554 5.7.1 <" + std::string(address) + ">: Relay access denied");
   policy_->allow_untrusted_routing = true;
+  EXPECT_EQ(rcpt("a!b@relay.tld"), "250");
   EXPECT_EQ(rcpt("\"a@b\"@relay.tld"), "250");
 }
 
@@ -192,6 +196,15 @@ TEST_F(PolicyTest, knows_the_recipients_of_relay_domains) {
             "450 4.1.1 <nobody@relay.tld>: Recipient address rejected: User unknown");
   policy_->codes.unknown_relay_recipient = 250;
   EXPECT_EQ(rcpt("nobody@relay.tld"), "450 4.7.1 Service unavailable");
+}
+
+// Postfix's smtpd works with addresses without quotes, and shows them so.
+TEST_F(PolicyTest, shows_addresses_without_quotes) {
+  inputs_.relay_recipient_maps = words(compile_table("addresses", {"user@relay.tld"}));
+  EXPECT_EQ(rcpt("\"no body\"@relay.tld"),
+            "550 5.1.1 <no body@relay.tld>: Recipient address rejected: User unknown in relay "
+            "recipient table");
+  EXPECT_EQ(rcpt("\"user@relay.tld\""), "250");
 }
 
 TEST_F(PolicyTest, checks_recipients_only_where_told_so) {
@@ -360,12 +373,13 @@ TEST_F(PolicyTest, evaluates_relay_and_recipient_lists_in_the_order_told) {
 
 TEST_F(PolicyTest, wants_fully_qualified_addresses) {
   inputs_.sender = words("reject_non_fqdn_sender reject_non_fqdn_recipient");
-  for (const char* sender : {"", "a@b.c", "a@b.c.", "a@[192.0.2.1]", "\"a@x\"@b.c"}) {
+  for (const char* sender :
+       {"", "a@b.c", "a@b.c.", "a@[192.0.2.1]", "\"a@x\"@b.c", "\"foo@b.c\""}) {
     sender_ = sender;
     EXPECT_EQ(rcpt("user@relay.tld"), "250") << sender;
   }
   for (const char* sender :
-       {"foo", "foo@bar", "foo@b..c", "foo@-b.c", "foo@1.2", "foo@b.c..", "\"foo@b.c\"", "foo@"}) {
+       {"foo", "foo@bar", "foo@b..c", "foo@-b.c", "foo@1.2", "foo@b.c..", "foo@"}) {
     sender_ = sender;
     EXPECT_EQ(rcpt("user@relay.tld"), "504 5.5.2 <" + sender_ +
                                           ">: Sender address rejected: need fully-qualified "

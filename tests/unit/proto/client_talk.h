@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proto/smtp/client.h"
@@ -30,15 +31,23 @@ inline std::string name_of(const Outcome& outcome) {
 
 // A client and the owner's part of the dialogue, spoken line by line by the test.
 struct Talk {
+  std::string sent;
   ClientSettings settings;
   Client client{settings};
   std::vector<std::string_view> recipients{"r@example.com"};
 
-  void say(std::string_view bytes) { client.feed(bytes); }
+  // What the client wants to say is always sent before the server speaks.
+  void say(std::string_view bytes) {
+    send();
+    client.feed(bytes);
+  }
   std::string heard() {
-    const std::string text(client.out().text());
+    send();
+    return std::exchange(sent, {});
+  }
+  void send() {
+    sent += client.out().text();
     client.out().clear();
-    return text;
   }
   // Greeting and EHLO with these keyword lines.
   void connect(std::initializer_list<std::string_view> keywords = {}) {

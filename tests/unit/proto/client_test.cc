@@ -410,6 +410,27 @@ TEST(Client, long_pipelines_go_in_windows) {
   }
 }
 
+// The bytes may be with the kernel when a hasty server answers the first of them.
+TEST(Client, output_stays_as_it_is_until_it_is_cleared) {
+  Talk talk;
+  talk.connect({"PIPELINING"});
+  talk.recipients.assign(100, "r@example.com");
+  talk.start();
+  const char* const bytes = talk.client.out().data();
+  const std::string lent(talk.client.out().text());
+  talk.client.feed("250 ok\r\n250 ok\r\n");
+  EXPECT_EQ(talk.client.out().data(), bytes);
+  EXPECT_EQ(talk.client.out().text(), lent);
+  talk.client.out().clear();
+  EXPECT_EQ(talk.heard(), "RCPT TO:<r@example.com>\r\nRCPT TO:<r@example.com>\r\n");
+
+  Talk greeted;
+  greeted.client.feed("220 mx\r\n");
+  greeted.client.feed("500 what?\r\n");
+  EXPECT_EQ(greeted.heard(), "EHLO localhost\r\n");
+  EXPECT_EQ(greeted.heard(), "HELO localhost\r\n");
+}
+
 TEST(Client, window_stops_when_mail_is_refused) {
   Talk talk;
   talk.connect({"PIPELINING"});

@@ -83,7 +83,7 @@ TEST(Received, KeepsItsShapeWhateverTheClientSays) {
   fields.helo = "a)\r\nX: (b\\\t\x01\xE4;@<>\"c d";
   fields.client_name = "x]) (";
   EXPECT_TRUE(received(fields).starts_with(
-      "Received: from a???X:??b????????c?d (x]??? [192.0.2.1])\r\n\tby "))
+      "Received: from a???X:??b?????????c?d (x]??? [192.0.2.1])\r\n\tby "))
       << received(fields);
   fields.recipient = "\"a \xC3\xA4\"@b";
   EXPECT_NE(received(fields).find("\tfor <\"a ??\"@b>; "), std::string::npos);

@@ -36,7 +36,7 @@ TEST(Format, GeometryLimits) {
 }
 
 TEST(Record, ReadsBackWhatWasWritten) {
-  for (const size_t length : {0, 1, 7, 8, 9, 4096, 65536}) {
+  for (const uint32_t length : {0U, 1U, 7U, 8U, 9U, 4096U, 65536U}) {
     const std::string payload(length, 'x');
     const auto bytes = record_of(payload, 8192);
     EXPECT_EQ(bytes.size() % record_alignment, 0U);

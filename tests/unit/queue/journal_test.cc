@@ -48,7 +48,7 @@ TEST(Journal, MessagesThatArriveDuringAFlushShareTheNextOne) {
 }
 
 TEST(Journal, BothBuffersFullIsLaterAndThenGoesOn) {
-  Disk disk(geometry);
+  Disk disk({1U << 20, 12});
   Rig rig(disk);
   const std::string body(20'000, 'x');
   Status status = Status::ok;
@@ -84,7 +84,7 @@ TEST(Journal, AMessageMaySpanSegments) {
   rig.settle();
   EXPECT_GT(rig.journal.stats().segments_claimed, 3U);
 
-  Rig again(disk, 3, 78);
+  Rig again(disk, 4, 78);
   ASSERT_EQ(again.recovered.messages.size(), 1U);
   EXPECT_EQ(test::body_of(disk, again.recovered, again.recovered.messages[0]), body);
   EXPECT_GT(again.recovered.messages[0].other_segments.size(), 2U);
@@ -139,7 +139,7 @@ TEST(Journal, MarksWaitForTheirTimeOrRideWithAMessage) {
 }
 
 TEST(Journal, EachRecipientHasItsOwnFate) {
-  for (const uint16_t count : {3, 64, 65, 1000}) {
+  for (const uint16_t count : std::initializer_list<uint16_t>{3, 64, 65, 1000}) {
     Disk disk(geometry);
     Rig rig(disk);
     const MessageId id = rig.accept("body", count);
@@ -148,7 +148,7 @@ TEST(Journal, EachRecipientHasItsOwnFate) {
     ASSERT_TRUE(rig.journal.mark_deferred(id, {5000}, 3, "connection refused", rig.now));
     rig.now = rig.now + seconds(1);
     rig.settle();
-    Rig again(disk, 3, 78);
+    Rig again(disk, 4, 78);
     ASSERT_EQ(again.adopted, 1U);
     EXPECT_FALSE(again.index.is_pending(id, 0));
     EXPECT_TRUE(again.index.is_pending(id, 1));
@@ -178,11 +178,6 @@ TEST(Journal, MarksForWhatIsNotThereAreRefused) {
   EXPECT_TRUE(rig.journal.mark_done(id, 0, 2, rig.now));
   EXPECT_FALSE(rig.journal.mark_done(id, 0, 2, rig.now)) << "already finished";
 }
-
-struct Failure {
-  int operation;
-  const char* name;
-};
 
 TEST(Journal, AnyDeviceErrorFailsAllThatIsNotAcknowledgedAndIsFinal) {
   for (const bool in_flush : {false, true}) {

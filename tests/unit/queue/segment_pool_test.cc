@@ -10,11 +10,11 @@ namespace mx::queue {
 namespace {
 
 using Purpose = SegmentPool::Purpose;
-const Geometry geometry{64U << 10, 16};
+const Geometry sixteen{64U << 10, 16};
 
 struct Pool : SegmentPool {
-  Pool() : SegmentPool(geometry, 2, 5) {
-    for (uint32_t i = 0; i < geometry.segment_count; ++i) add_blank(i);
+  Pool() : SegmentPool(sixteen, 2, 7) {
+    for (uint32_t i = 0; i < sixteen.segment_count; ++i) add_blank(i);
   }
 };
 
@@ -33,7 +33,7 @@ TEST(SegmentPool, TheReserveServesMarksAndItsLastPartOnlyRelocation) {
   Pool pool;
   uint32_t claimed = 0;
   while (pool.claim(0, Purpose::messages, 1)) ++claimed;
-  EXPECT_EQ(claimed, 11U);
+  EXPECT_EQ(claimed, 9U);
   while (pool.claim(0, Purpose::marks, 1)) ++claimed;
   EXPECT_EQ(claimed, 14U);
   while (pool.claim(0, Purpose::relocation, 1)) ++claimed;
@@ -43,7 +43,7 @@ TEST(SegmentPool, TheReserveServesMarksAndItsLastPartOnlyRelocation) {
 TEST(SegmentPool, PromisesAreHeldAgainstFreeSegments) {
   Pool pool;
   const uint64_t all = pool.free_bytes();
-  EXPECT_EQ(all, 11 * (uint64_t{geometry.segment_bytes} / 8 * 7));
+  EXPECT_EQ(all, 9 * (uint64_t{sixteen.segment_bytes} / 8 * 7));
   EXPECT_FALSE(pool.reserve(all + 1));
   EXPECT_TRUE(pool.reserve(all));
   EXPECT_FALSE(pool.reserve(1));
@@ -91,14 +91,14 @@ TEST(SegmentPool, RelocatedMarksLetOlderHoldersGoOnly) {
 }
 
 TEST(SegmentPool, AHeldSegmentStays) {
-  SegmentPool pool(geometry, 1, 3);
+  SegmentPool pool(sixteen, 1, 4);
   pool.adopt_sealed(2, 0, {1, 1}, true);
   EXPECT_TRUE(pool.held(2));
   EXPECT_FALSE(pool.begin_retire(2, 0));
 }
 
 TEST(SegmentPool, ManyThreadsNeverShareASegment) {
-  SegmentPool pool({64U << 10, 64}, 4, 9);
+  SegmentPool pool({64U << 10, 64}, 4, 13);
   for (uint32_t i = 0; i < 64; ++i) pool.add_blank(i);
   std::atomic<uint32_t> users[64] = {};
   std::atomic<bool> shared{false};

@@ -51,7 +51,7 @@ struct Disk final : Device, SegmentReader {
 };
 
 struct Rig {
-  explicit Rig(Disk& on, uint32_t reserve = 3, uint64_t epoch = 77)
+  explicit Rig(Disk& on, uint32_t reserve = 4, uint64_t epoch = 77)
       : disk(on),
         memory(static_cast<std::byte*>(std::aligned_alloc(block_bytes, size_t{2} * buffer_bytes))),
         recovered(recover(on, on.geometry)),
@@ -61,7 +61,7 @@ struct Rig {
                 index, {memory, buffer_bytes}, {memory + buffer_bytes, buffer_bytes}) {
     adopt(recovered, pool);
     for (const RecoveredMessage& message : recovered.messages)
-      adopted += journal.adopt(message) ? 1 : 0;
+      adopted += journal.adopt(message) ? 1U : 0U;
   }
   ~Rig() { std::free(memory); }
   Rig(const Rig&) = delete;
