@@ -1,11 +1,12 @@
-// queue/device.h - what the journal asks of storage. The owner of a journal implements Device over its ring
-// and reports each completion with Journal::on_write() and Journal::on_flush(); tools and recovery use the
-// blocking SegmentReader. Segments are named by number only: file names and descriptors are the owner's.
+// queue/device.h - what the journal asks of storage. The owner of a journal implements Device over
+// its ring and reports each completion with Journal::on_write() and Journal::on_flush(); tools and
+// recovery use the blocking SegmentReader. Segments are named by number only: file names and
+// descriptors are the owner's.
 //
-// Owner's duties: the files exist in full length with every block written (no extent is allocated under a
-// batch), file and directory are synced before anything read from them is believed, and a segment file
-// appears under its name only when it is whole (written under another name, synced, renamed, directory
-// synced).
+// Owner's duties: the files exist in full length with every block written (no extent is allocated
+// under a batch), file and directory are synced before anything read from them is believed, and a
+// segment file appears under its name only when it is whole (written under another name, synced,
+// renamed, directory synced).
 #pragma once
 
 #include <cstdint>
@@ -14,12 +15,13 @@
 
 namespace mx::queue {
 
-// One journal has at most one operation under way. A completion may be reported from inside the call.
+// One journal has at most one operation under way. A completion may be reported from inside the
+// call.
 class Device {
  public:
-  // `data` is aligned to 4 KiB in memory, offset and length are multiples of 4 KiB; it stays valid and
-  // unchanged until on_write(). The result to report: bytes written, or a negative errno. A short write
-  // is reported as it is, never continued.
+  // `data` is aligned to 4 KiB in memory, offset and length are multiples of 4 KiB; it stays valid
+  // and unchanged until on_write(). The result to report: bytes written, or a negative errno. A
+  // short write is reported as it is, never continued.
   virtual void write(uint32_t segment, uint32_t offset, Bytes data) = 0;
   // Makes everything written to the segment durable (fdatasync). Result: 0 or a negative errno.
   virtual void flush(uint32_t segment) = 0;
@@ -30,8 +32,8 @@ class Device {
 
 class SegmentReader {
  public:
-  // Fills `into` from the offset on: the number of bytes read (short only at the end of the file, 0 when
-  // there is no such file), or a negative errno. Offset and length are multiples of 4 KiB.
+  // Fills `into` from the offset on: the number of bytes read (short only at the end of the file, 0
+  // when there is no such file), or a negative errno. Offset and length are multiples of 4 KiB.
   virtual int64_t read(uint32_t segment, uint32_t offset, MutableBytes into) = 0;
 
  protected:

@@ -47,7 +47,8 @@ bool block_verifies(Bytes block, uint32_t checked) {
 }  // namespace
 
 bool is_valid(const Geometry& geometry) {
-  return std::has_single_bit(geometry.segment_bytes) && geometry.segment_bytes >= segment_bytes_min &&
+  return std::has_single_bit(geometry.segment_bytes) &&
+         geometry.segment_bytes >= segment_bytes_min &&
          geometry.segment_bytes <= segment_bytes_max && geometry.segment_count >= 1 &&
          geometry.segment_count <= limits::queue_segments_max;
 }

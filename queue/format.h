@@ -1,12 +1,12 @@
-// queue/format.h - what is on disk: segment, batch, record. Pure functions; the grammar and a worked example
-// are in README.md.
+// queue/format.h - what is on disk: segment, batch, record. Pure functions; the grammar and a
+// worked example are in README.md.
 //
-// A segment is a fixed-size file that lives many lives. Block 0 (4 KiB) is the grave: the sequence of the
-// last life that ended. Block 1 is the header of the present life. Batches follow from block 2 on, each a
-// whole number of blocks, so that no later write touches a sector with acknowledged data. Every record is
-// checked against (epoch, sequence, offset): bytes of an earlier life, or of another place, never verify.
-// Each batch ends in a trailer that also says epoch and sequence in clear, so that a segment whose header
-// block is lost can still be read.
+// A segment is a fixed-size file that lives many lives. Block 0 (4 KiB) is the grave: the sequence
+// of the last life that ended. Block 1 is the header of the present life. Batches follow from block
+// 2 on, each a whole number of blocks, so that no later write touches a sector with acknowledged
+// data. Every record is checked against (epoch, sequence, offset): bytes of an earlier life, or of
+// another place, never verify. Each batch ends in a trailer that also says epoch and sequence in
+// clear, so that a segment whose header block is lost can still be read.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ struct Geometry {
 };
 [[nodiscard]] bool is_valid(const Geometry& geometry);
 
-// One life of a segment. sequence is unique and increasing over all shards and restarts (0: no life);
-// epoch is random, drawn by the owner at every start.
+// One life of a segment. sequence is unique and increasing over all shards and restarts (0: no
+// life); epoch is random, drawn by the owner at every start.
 struct Life {
   uint64_t epoch = 0;
   uint64_t sequence = 0;
@@ -51,18 +51,19 @@ struct Extent {
 };
 
 enum class RecordType : uint8_t {
-  none = 0,           // zeros are never a record
-  header_chunk = 1,   // our header block, wire form
-  body_chunk = 2,     // a piece of the body, wire form
-  commit = 3,         // the message: recipient count, chunk list, envelope
-  done = 4,           // every recipient is finished; no payload
-  state = 5,          // the recipients that are still pending, attempts, next attempt, reason
-  survivors = 6,      // of the commits in a stretch of an older segment only those listed are unfinished
-  pad = 7,            // fills a batch up to its trailer
-  batch = 8,          // trailer
-  footer = 9,         // reserved: record index of a sealed segment
-  moved = 10,         // reserved: compaction
-  hold = 11,          // reserved: held by an operator
+  none = 0,          // zeros are never a record
+  header_chunk = 1,  // our header block, wire form
+  body_chunk = 2,    // a piece of the body, wire form
+  commit = 3,        // the message: recipient count, chunk list, envelope
+  done = 4,          // every recipient is finished; no payload
+  state = 5,         // the recipients that are still pending, attempts, next attempt, reason
+  survivors =
+      6,       // of the commits in a stretch of an older segment only those listed are unfinished
+  pad = 7,     // fills a batch up to its trailer
+  batch = 8,   // trailer
+  footer = 9,  // reserved: record index of a sealed segment
+  moved = 10,  // reserved: compaction
+  hold = 11,   // reserved: held by an operator
   envelope_part = 12  // reserved: envelope too large for one batch
 };
 
@@ -81,23 +82,23 @@ constexpr uint32_t record_bytes(uint32_t payload_length) {
   return (record_header_bytes + payload_length + record_alignment - 1) & ~(record_alignment - 1);
 }
 
-// Writes a record (header, copy of payload, zero padding) at `to`, which has room for record_bytes().
-// Returns the payload's hash, as stored.
+// Writes a record (header, copy of payload, zero padding) at `to`, which has room for
+// record_bytes(). Returns the payload's hash, as stored.
 uint64_t write_record(std::byte* to, const Life& life, uint32_t offset, const RecordHeader& header,
                       Bytes payload);
 // The same for a payload that the caller has put at to + record_header_bytes itself.
 uint64_t seal_record(std::byte* to, const Life& life, uint32_t offset, const RecordHeader& header);
 
-// The header at the front of `at`, if its check holds for this life and offset. The payload is not looked
-// at. Types above the known ones are given as they are.
+// The header at the front of `at`, if its check holds for this life and offset. The payload is not
+// looked at. Types above the known ones are given as they are.
 std::optional<RecordHeader> read_record_header(Bytes at, const Life& life, uint32_t offset);
-// Whether the payload is what was written there. `padded` reaches to the record's end, zero padding included:
-// every byte of a record is covered by a check.
+// Whether the payload is what was written there. `padded` reaches to the record's end, zero padding
+// included: every byte of a record is covered by a check.
 [[nodiscard]] bool payload_verifies(const RecordHeader& header, Bytes padded, const Life& life,
                                     uint32_t offset);
 
-// Block 1. All that matters lies in the first sector, so that it is never torn; the rest is zeros. These
-// fields keep their place in later versions.
+// Block 1. All that matters lies in the first sector, so that it is never torn; the rest is zeros.
+// These fields keep their place in later versions.
 struct SegmentHeader {
   uint32_t version = format_version;
   uint32_t segment = 0;
@@ -105,7 +106,7 @@ struct SegmentHeader {
   Geometry geometry = {};
   Life life = {};
   uint64_t previous_sequence = 0;  // of the segment that this journal wrote before, 0: none
-  uint64_t first_batch = 0;        // number of the first batch here; the one before ends the previous one
+  uint64_t first_batch = 0;  // number of the first batch here; the one before ends the previous one
 };
 void write_segment_header(MutableBytes block, const SegmentHeader& header);
 std::optional<SegmentHeader> read_segment_header(Bytes block);
@@ -113,7 +114,8 @@ std::optional<SegmentHeader> read_segment_header(Bytes block);
 // Block 0, and also put over block 1 when a life ends. Segments that never lived are all zeros.
 void write_grave(MutableBytes block, uint32_t segment, uint64_t ended_sequence);
 std::optional<uint64_t> read_grave(Bytes block, uint32_t segment);
-// Blocks 0 and 1 outside their fields. Not needed to read them; a difference is damage worth telling.
+// Blocks 0 and 1 outside their fields. Not needed to read them; a difference is damage worth
+// telling.
 [[nodiscard]] bool unused_bytes_are_zero(Bytes block, bool is_grave);
 
 struct BatchTrailer {

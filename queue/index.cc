@@ -72,7 +72,8 @@ Index::Entry& Index::insert(const MessageInfo& info) {
       words.back() = ~uint64_t{0} >> (64 - info.recipient_count % 64);
   }
   uint32_t b = bucket_of(info.id);
-  for (; buckets_[b] != none; b = (b + 1) & bucket_mask_) MX_ASSERT(entries_[buckets_[b]].id != info.id);
+  for (; buckets_[b] != none; b = (b + 1) & bucket_mask_)
+    MX_ASSERT(entries_[buckets_[b]].id != info.id);
   buckets_[b] = slot;
   // The list of a segment is in the order of commit offsets: relocation walks it so.
   uint32_t& tail = segment_tail_[info.commit.segment];
@@ -96,7 +97,8 @@ void Index::erase(uint32_t slot) {
   while (buckets_[hole] != slot) hole = (hole + 1) & bucket_mask_;
   for (uint32_t b = (hole + 1) & bucket_mask_; buckets_[b] != none; b = (b + 1) & bucket_mask_) {
     const uint32_t home = bucket_of(entries_[buckets_[b]].id);
-    if (((b - home) & bucket_mask_) < ((b - hole) & bucket_mask_)) continue;  // home is after the hole
+    if (((b - home) & bucket_mask_) < ((b - hole) & bucket_mask_))
+      continue;  // home is after the hole
     buckets_[hole] = buckets_[b];
     hole = b;
   }
@@ -132,8 +134,8 @@ uint32_t Index::clear_pending(Entry& entry, uint32_t first, uint32_t count) {
   uint32_t cleared = 0;
   for (uint32_t i = first; i < first + count; ++i) {
     if (!test_pending(entry, i)) continue;
-    uint64_t& word = entry.recipient_count <= inline_recipients ? entry.pending
-                                                                : large_[entry.pending][i / 64];
+    uint64_t& word =
+        entry.recipient_count <= inline_recipients ? entry.pending : large_[entry.pending][i / 64];
     word &= ~(uint64_t{1} << (i % 64));
     ++cleared;
   }
@@ -141,8 +143,8 @@ uint32_t Index::clear_pending(Entry& entry, uint32_t first, uint32_t count) {
   return cleared;
 }
 
-// Backends mostly repeat themselves, so each text is kept once. When there are more different ones than the
-// table takes, a new one is not kept in memory; the record on disk has it.
+// Backends mostly repeat themselves, so each text is kept once. When there are more different ones
+// than the table takes, a new one is not kept in memory; the record on disk has it.
 void Index::set_reason(Entry& entry, std::string_view text) {
   if (reasons_[entry.reason].text == text) return;
   if (entry.reason != 0 && --reasons_[entry.reason].users == 0) reasons_[entry.reason].text.clear();

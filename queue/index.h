@@ -1,9 +1,10 @@
-// queue/index.h - the unfinished messages of one shard, in memory: about 80 bytes each; envelopes and bodies
-// stay on disk.
+// queue/index.h - the unfinished messages of one shard, in memory: about 80 bytes each; envelopes
+// and bodies stay on disk.
 //
-// Filled by the journal when a COMMIT is durable and by recovery; changed only through the journal's mark
-// functions, so that memory and disk tell the same story. Fixed capacity, no allocation after construction
-// except the recipient sets of messages with more than 64 recipients. Owned by one shard thread.
+// Filled by the journal when a COMMIT is durable and by recovery; changed only through the
+// journal's mark functions, so that memory and disk tell the same story. Fixed capacity, no
+// allocation after construction except the recipient sets of messages with more than 64 recipients.
+// Owned by one shard thread.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +50,8 @@ class Index {
   // Why the last attempt failed; empty when not known. Valid until the next change.
   std::string_view reason(MessageId id) const;
 
-  // Bounded pages for listings: fills `out`, returns how many; `cursor` starts at 0 and is `none` after the
-  // last page. Messages that come or go between pages may or may not be seen.
+  // Bounded pages for listings: fills `out`, returns how many; `cursor` starts at 0 and is `none`
+  // after the last page. Messages that come or go between pages may or may not be seen.
   size_t page(uint32_t& cursor, MessageInfo* out, size_t limit) const;
 
  private:
@@ -70,9 +71,9 @@ class Index {
     uint16_t attempts = 0;
     uint16_t reason = 0;
     bool used = false;
-    bool dirty = false;    // its state is to be written
-    bool spans = false;    // chunks in other segments than the commit's: see Journal
-    bool marked = false;   // a state record exists
+    bool dirty = false;   // its state is to be written
+    bool spans = false;   // chunks in other segments than the commit's: see Journal
+    bool marked = false;  // a state record exists
   };
   static_assert(sizeof(Entry) <= 80);
 
@@ -81,7 +82,8 @@ class Index {
     uint32_t users = 0;
   };
 
-  Entry& insert(const MessageInfo& info);  // all recipients pending; the caller checked the capacity
+  Entry& insert(
+      const MessageInfo& info);  // all recipients pending; the caller checked the capacity
   void erase(uint32_t slot);
   uint32_t lookup(MessageId id) const;
   // Clears bits [first, first + count); returns how many were set.
@@ -96,7 +98,7 @@ class Index {
   uint32_t free_head_ = none;
   uint32_t fresh_ = 0;  // entries from here on were never used
   uint32_t bucket_mask_;
-  Entry* entries_;  // constructed up to fresh_
+  Entry* entries_;                       // constructed up to fresh_
   std::unique_ptr<uint32_t[]> buckets_;  // linear probing, backward-shift deletion
   std::unique_ptr<uint32_t[]> segment_head_;
   std::unique_ptr<uint32_t[]> segment_tail_;

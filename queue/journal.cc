@@ -1,7 +1,8 @@
 // Messages and batches. Invariants, asserted where they are made:
 //   - one device operation at a time; the flying batch's memory is not touched until it is flushed
 //   - filling().segment == segment_: a segment is left (sealed) only between batches
-//   - tail_ is the end of the last submitted batch, so offsets of staged records are known, and hashed, at once
+//   - tail_ is the end of the last submitted batch, so offsets of staged records are known, and
+//   hashed, at once
 #include "queue/journal.h"
 
 #include <algorithm>
@@ -37,7 +38,8 @@ Journal::Journal(const JournalSettings& settings, SegmentPool& pool, Device& dev
                               (fresh_room() - mark_room()) / 2 / block_bytes * block_bytes);
 }
 
-// What begin_batch() leaves: the trailer, and a pad's header, which the trailer's place may ask for.
+// What begin_batch() leaves: the trailer, and a pad's header, which the trailer's place may ask
+// for.
 uint32_t Journal::fresh_room() const {
   const uint32_t room = std::min(static_cast<uint32_t>(batches_[0].buffer.size()),
                                  pool_.geometry().segment_bytes - header_offset);
@@ -131,13 +133,12 @@ void Journal::open_batch(uint32_t room) {
   batch.life = pool_.life(segment_);
   batch.number = ++batch_number_;
   if (segment_is_new_) {
-    write_segment_header(batch.buffer.first(block_bytes),
-                         {.segment = segment_,
-                          .shard = settings_.shard,
-                          .geometry = pool_.geometry(),
-                          .life = batch.life,
-                          .previous_sequence = previous_sequence_,
-                          .first_batch = batch.number});
+    write_segment_header(batch.buffer.first(block_bytes), {.segment = segment_,
+                                                           .shard = settings_.shard,
+                                                           .geometry = pool_.geometry(),
+                                                           .life = batch.life,
+                                                           .previous_sequence = previous_sequence_,
+                                                           .first_batch = batch.number});
     batch.first = block_bytes;
     segment_is_new_ = false;
   }
@@ -212,9 +213,8 @@ Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
 Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, uint64_t cookie) {
   MX_ASSERT(draft.open());
   MX_ASSERT(recipient_count > 0);
-  const uint64_t wide_length = commit_head_bytes +
-                               uint64_t{draft.chunks_.size()} * commit_chunk_bytes +
-                               envelope.size();
+  const uint64_t wide_length =
+      commit_head_bytes + uint64_t{draft.chunks_.size()} * commit_chunk_bytes + envelope.size();
   if (wide_length + record_header_bytes + record_alignment > fresh_room() - mark_room())
     return Status::too_large;
   const uint32_t length = static_cast<uint32_t>(wide_length);
@@ -297,20 +297,18 @@ void Journal::submit_batch() {
   if (gap != 0) {
     const uint32_t length = gap - record_header_bytes;
     std::memset(batch.buffer.data() + batch.used + record_header_bytes, 0, length);
-    seal_record(batch.buffer.data() + batch.used, batch.life, batch.offset + batch.used,
-                {.length = length,
-                 .type = RecordType::pad,
-                 .batch = static_cast<uint32_t>(batch.number)});
+    seal_record(
+        batch.buffer.data() + batch.used, batch.life, batch.offset + batch.used,
+        {.length = length, .type = RecordType::pad, .batch = static_cast<uint32_t>(batch.number)});
   }
   const uint32_t trailer_at = total - trailer_bytes;
-  previous_trailer_ =
-      write_trailer(batch.buffer.data() + trailer_at, batch.offset + trailer_at,
-                    {.segment = batch.segment,
-                     .shard = settings_.shard,
-                     .begin = batch.offset + batch.first,
-                     .life = batch.life,
-                     .number = batch.number,
-                     .previous_hash = previous_trailer_});
+  previous_trailer_ = write_trailer(batch.buffer.data() + trailer_at, batch.offset + trailer_at,
+                                    {.segment = batch.segment,
+                                     .shard = settings_.shard,
+                                     .begin = batch.offset + batch.first,
+                                     .life = batch.life,
+                                     .number = batch.number,
+                                     .previous_hash = previous_trailer_});
   batch.used = total;
   tail_ = batch.offset + total;
   refused_ = false;
@@ -337,8 +335,8 @@ void Journal::on_flush(int result) {
   MX_ASSERT(operation_ == Operation::batch_flush || operation_ == Operation::grave_flush);
   const bool is_batch = operation_ == Operation::batch_flush;
   operation_ = Operation::none;
-  // A failure seen by another shard while ours was under way counts for ours too: the device may have
-  // dropped what it had told us was safe.
+  // A failure seen by another shard while ours was under way counts for ours too: the device may
+  // have dropped what it had told us was safe.
   if (failed_ || result != 0 || pool_.device_failed()) {
     fail();
     return;
@@ -367,14 +365,17 @@ void Journal::finish_batch() {
   stats_.bytes_written += batch.used;
   stats_.messages += messages;
   stats_.messages_in_batch_max = std::max(stats_.messages_in_batch_max, messages);
-  if (messages != 0) ++stats_.messages_in_batch[std::min<uint32_t>(15, static_cast<uint32_t>(std::bit_width(messages)) - 1)];
+  if (messages != 0)
+    ++stats_.messages_in_batch[std::min<uint32_t>(
+        15, static_cast<uint32_t>(std::bit_width(messages)) - 1)];
   batch.commits.clear();
   batch.released.clear();
   batch.used = 0;
   batch.open = false;
 }
 
-// Final until restart. The memory of a batch under way stays as it is until its completion is reported.
+// Final until restart. The memory of a batch under way stays as it is until its completion is
+// reported.
 void Journal::fail() {
   if (failed_) return;
   failed_ = true;

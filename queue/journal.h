@@ -1,9 +1,11 @@
-// queue/journal.h - makes messages durable: one journal a shard, group commit into segments of the pool.
+// queue/journal.h - makes messages durable: one journal a shard, group commit into segments of the
+// pool.
 //
-// Two buffers: one batch on its way to the device, one being filled. pump() sends the filled one as soon as
-// none is under way; no artificial delay. The owner reports completions with on_write() and on_flush(), then
-// takes the results. A message is acknowledged only by a result with ok == true: its chunks and its COMMIT
-// are in flushed batches (batches are written and flushed strictly one after the other, across segments too).
+// Two buffers: one batch on its way to the device, one being filled. pump() sends the filled one as
+// soon as none is under way; no artificial delay. The owner reports completions with on_write() and
+// on_flush(), then takes the results. A message is acknowledged only by a result with ok == true:
+// its chunks and its COMMIT are in flushed batches (batches are written and flushed strictly one
+// after the other, across segments too).
 //
 //   Draft draft; journal.begin(draft, wall_now);          // draft.id() is the queue id
 //   journal.append_chunk(draft, ChunkKind::header, ...);  // then bodies, each <= chunk_bytes_max()
@@ -11,16 +13,17 @@
 //   journal.pump(now);
 //   ... on_write(), on_flush() ...; while (journal.next_result(result)) ...
 //
-// Marks (what became of recipients) change the index at once and are written with the next batch, or alone
-// after at most a second: see deadline(). They are never refused while the journal works. After a crash a
-// message may be delivered again when its mark was not yet durable, never lost.
+// Marks (what became of recipients) change the index at once and are written with the next batch,
+// or alone after at most a second: see deadline(). They are never refused while the journal works.
+// After a crash a message may be delivered again when its mark was not yet durable, never lost.
 //
-// Failure: a short write, a write error or a flush error is never retried. The segment is poisoned, every
-// message not yet acknowledged gets a result with ok == false, failed() stays true until restart. Marks can't
-// be written any more: delivery must stop too, else every restart would deliver again.
+// Failure: a short write, a write error or a flush error is never retried. The segment is poisoned,
+// every message not yet acknowledged gets a result with ok == false, failed() stays true until
+// restart. Marks can't be written any more: delivery must stop too, else every restart would
+// deliver again.
 //
-// Cost: one copy and one hash of every byte; no allocation in steady state for messages of one segment.
-// Owned by one shard thread; only the SegmentPool is shared.
+// Cost: one copy and one hash of every byte; no allocation in steady state for messages of one
+// segment. Owned by one shard thread; only the SegmentPool is shared.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +54,8 @@ enum class Status : uint8_t {
 
 enum class ChunkKind : uint8_t { header, body };
 
-// A message under construction; a value of the session. Ends by commit() (ok) or abandon(), else it keeps
-// its segments from being recycled.
+// A message under construction; a value of the session. Ends by commit() (ok) or abandon(), else it
+// keeps its segments from being recycled.
 class Draft {
  public:
   MessageId id() const { return id_; }
@@ -90,20 +93,20 @@ struct JournalStats {
 
 struct JournalSettings {
   uint32_t shard = 0;
-  uint64_t epoch = 0;               // random, new at every start of the process
-  MessageId largest_known_id;       // Recovered::largest_id
+  uint64_t epoch = 0;          // random, new at every start of the process
+  MessageId largest_known_id;  // Recovered::largest_id
   Duration mark_delay = seconds(1);
 };
 
 class Journal {
  public:
-  // The buffers are the owner's (they may be registered with the ring): two, of the same size, aligned to
-  // 4 KiB, a multiple of 4 KiB, at least 64 KiB. All must outlive the journal.
+  // The buffers are the owner's (they may be registered with the ring): two, of the same size,
+  // aligned to 4 KiB, a multiple of 4 KiB, at least 64 KiB. All must outlive the journal.
   Journal(const JournalSettings& settings, SegmentPool& pool, Device& device, Index& index,
           MutableBytes buffer_a, MutableBytes buffer_b);
 
-  // Before the first pump: a message that recovery found in a segment owned by this shard, in the order of
-  // Recovered::messages. False when the index is full (make it larger).
+  // Before the first pump: a message that recovery found in a segment owned by this shard, in the
+  // order of Recovered::messages. False when the index is full (make it larger).
   [[nodiscard]] bool adopt(const RecoveredMessage& message);
 
   bool accepting() const { return !failed_ && !pool_.device_failed(); }
@@ -119,9 +122,10 @@ class Journal {
 
   // --- marks. False: no such unfinished message (or range outside its recipients).
   [[nodiscard]] bool mark_done(MessageId id, uint32_t first_recipient, uint32_t count, Instant now);
-  // All recipients still pending wait. `reason` longer than limits::defer_reason_bytes_max is refused.
-  [[nodiscard]] bool mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts, std::string_view reason,
-                     Instant now);
+  // All recipients still pending wait. `reason` longer than limits::defer_reason_bytes_max is
+  // refused.
+  [[nodiscard]] bool mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts,
+                                   std::string_view reason, Instant now);
 
   // --- the device
   // Starts the next operation when none is under way and there is something to write.
@@ -129,7 +133,8 @@ class Journal {
   void on_write(int64_t result);
   void on_flush(int result);
   bool busy() const { return operation_ != Operation::none; }
-  // When pump() must be called at the latest though nothing else happens (marks waiting, work postponed).
+  // When pump() must be called at the latest though nothing else happens (marks waiting, work
+  // postponed).
   std::optional<Instant> deadline() const;
   // Nothing staged, nothing under way, no mark waiting: for an orderly end.
   bool idle() const;
@@ -153,9 +158,9 @@ class Journal {
   struct Batch {
     MutableBytes buffer;
     uint32_t segment = 0;
-    uint32_t offset = 0;    // in the segment, of the buffer's first byte
-    uint32_t first = 0;     // record's place in the buffer; a new segment's header is before it
-    bool open = false;      // has a place; records in it unless it was just begun
+    uint32_t offset = 0;  // in the segment, of the buffer's first byte
+    uint32_t first = 0;   // record's place in the buffer; a new segment's header is before it
+    bool open = false;    // has a place; records in it unless it was just begun
     uint32_t used = 0;
     uint32_t capacity = 0;  // end of the room for records
     Life life;
@@ -163,7 +168,8 @@ class Journal {
     std::vector<StagedCommit> commits;
     std::vector<uint32_t> released;  // segments that lose a live count when this batch is durable
   };
-  // Marks of an older segment being written anew, so that the segments which hold the old ones get free.
+  // Marks of an older segment being written anew, so that the segments which hold the old ones get
+  // free.
   struct Relocation {
     uint32_t target = Index::none;
     uint32_t next_offset = 0;  // COMMITs before it are done with

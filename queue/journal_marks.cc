@@ -1,5 +1,5 @@
-// Marks, their relocation, and the end of segments. All of it is written by pump() between batches, when
-// nothing is under way: the index then knows of every COMMIT in the sealed segments.
+// Marks, their relocation, and the end of segments. All of it is written by pump() between batches,
+// when nothing is under way: the index then knows of every COMMIT in the sealed segments.
 #include <algorithm>
 
 #include "proto/base/assert.h"
@@ -85,8 +85,8 @@ bool Journal::stage_done(uint32_t slot) {
   put({.type = RecordType::done, .id = entry.id}, {});
   Batch& batch = filling();
   pool_.pin(entry.commit.segment, batch.segment);
-  // The message's segments are let go when this mark is durable, not before: else a segment with its
-  // chunks could end while its COMMIT still asks for them.
+  // The message's segments are let go when this mark is durable, not before: else a segment with
+  // its chunks could end while its COMMIT still asks for them.
   batch.released.push_back(entry.commit.segment);
   if (entry.spans) {
     const auto others = other_segments_.find(entry.id);
@@ -102,8 +102,7 @@ bool Journal::stage_done(uint32_t slot) {
 bool Journal::stage_state(uint32_t slot) {
   Index::Entry& entry = index_.entries_[slot];
   const std::string_view reason = index_.reasons_[entry.reason].text;
-  const uint32_t length =
-      state_bytes(entry.recipient_count, static_cast<uint32_t>(reason.size()));
+  const uint32_t length = state_bytes(entry.recipient_count, static_cast<uint32_t>(reason.size()));
   if (!room_for_mark(record_bytes(length), SegmentPool::Purpose::marks)) return false;
   Batch& batch = filling();
   std::byte* record = batch.buffer.data() + batch.used;
@@ -127,8 +126,9 @@ bool Journal::stage_state(uint32_t slot) {
   return true;
 }
 
-// When segments run short: the oldest one that holds nothing but marks for others, if there are two. Writing
-// the marks of one alone anew would gain nothing, for ever. All shards find the same one.
+// When segments run short: the oldest one that holds nothing but marks for others, if there are
+// two. Writing the marks of one alone anew would gain nothing, for ever. All shards find the same
+// one.
 uint32_t Journal::holder_to_free() const {
   uint32_t found = 0;
   uint32_t oldest = Index::none;
@@ -170,9 +170,9 @@ void Journal::stage_relocations() {
   }
 }
 
-// One part: the states of a stretch of unfinished messages, then the list of them. What is not listed in the
-// stretch is finished. Each part is true by itself; the old marks are let go when the last one is durable.
-// False when there is no room.
+// One part: the states of a stretch of unfinished messages, then the list of them. What is not
+// listed in the stretch is finished. Each part is true by itself; the old marks are let go when the
+// last one is durable. False when there is no room.
 bool Journal::stage_survivors() {
   const uint32_t target = relocation_.target;
   MX_ASSERT(pool_.state(target) == SegmentState::sealed);
@@ -187,8 +187,7 @@ bool Journal::stage_survivors() {
        slot = index_.entries_[slot].next_in_segment) {
     const Index::Entry& entry = index_.entries_[slot];
     if (entry.commit.offset < relocation_.next_offset || entry.pending_count == 0) continue;
-    const uint32_t reason_length =
-        static_cast<uint32_t>(index_.reasons_[entry.reason].text.size());
+    const uint32_t reason_length = static_cast<uint32_t>(index_.reasons_[entry.reason].text.size());
     const uint32_t state =
         entry.marked ? record_bytes(state_bytes(entry.recipient_count, reason_length)) : 0;
     const uint32_t list =

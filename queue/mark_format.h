@@ -1,8 +1,8 @@
-// queue/mark_format.h - payloads of the marks: what became of the recipients of a message, or of a stretch of
-// a segment. Recovery reads them, the journal writes them.
+// queue/mark_format.h - payloads of the marks: what became of the recipients of a message, or of a
+// stretch of a segment. Recovery reads them, the journal writes them.
 //
-// STATE is absolute: it names the recipients still pending, whatever was said before. Applying it only ever
-// takes recipients away, so a stale one can't bring a delivered recipient back.
+// STATE is absolute: it names the recipients still pending, whatever was said before. Applying it
+// only ever takes recipients away, so a stale one can't bring a delivered recipient back.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace mx::queue {
 
-// STATE: i64 next attempt, u16 attempts, u16 recipients, u16 reason length, u16 zero, bitmap of pending
-// recipients in u64 words, reason.
+// STATE: i64 next attempt, u16 attempts, u16 recipients, u16 reason length, u16 zero, bitmap of
+// pending recipients in u64 words, reason.
 struct StateMark {
   WallTime next_attempt = {};
   uint16_t attempts = 0;
@@ -24,7 +24,9 @@ struct StateMark {
   std::string_view reason = {};
 };
 inline constexpr uint32_t state_head_bytes = 16;
-constexpr uint32_t pending_bytes(uint32_t recipient_count) { return (recipient_count + 63) / 64 * 8; }
+constexpr uint32_t pending_bytes(uint32_t recipient_count) {
+  return (recipient_count + 63) / 64 * 8;
+}
 constexpr uint32_t state_bytes(uint32_t recipient_count, uint32_t reason_length) {
   return state_head_bytes + pending_bytes(recipient_count) + reason_length;
 }
@@ -32,8 +34,8 @@ constexpr uint32_t state_bytes(uint32_t recipient_count, uint32_t reason_length)
 void write_state(std::byte* to, const StateMark& mark);
 [[nodiscard]] bool parse_state(Bytes payload, StateMark& mark);
 
-// SURVIVORS: u64 sequence and u32 number of the segment, u32 from, u32 to, u32 count, then the ids of the
-// unfinished messages whose COMMIT lies at from <= offset < to.
+// SURVIVORS: u64 sequence and u32 number of the segment, u32 from, u32 to, u32 count, then the ids
+// of the unfinished messages whose COMMIT lies at from <= offset < to.
 struct SurvivorsMark {
   uint64_t target_sequence = 0;
   uint32_t target_segment = 0;
@@ -44,7 +46,9 @@ struct SurvivorsMark {
   MessageId id(uint32_t i) const;
 };
 inline constexpr uint32_t survivors_head_bytes = 24;
-constexpr uint32_t survivors_bytes(uint32_t count) { return survivors_head_bytes + 8 * count; }
+constexpr uint32_t survivors_bytes(uint32_t count) {
+  return survivors_head_bytes + 8 * count;
+}
 void write_survivors_head(std::byte* to, const SurvivorsMark& mark);
 [[nodiscard]] bool parse_survivors(Bytes payload, SurvivorsMark& mark);
 

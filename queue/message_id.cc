@@ -5,7 +5,8 @@ namespace mx::queue {
 MessageIdText to_text(MessageId id) {
   char digits[16];
   size_t begin = sizeof digits;
-  for (uint64_t rest = id.value; rest != 0; rest >>= 4) digits[--begin] = "0123456789ABCDEF"[rest & 15];
+  for (uint64_t rest = id.value; rest != 0; rest >>= 4)
+    digits[--begin] = "0123456789ABCDEF"[rest & 15];
   MessageIdText text;
   const bool fits = text.assign({digits + begin, sizeof digits - begin});
   MX_ASSERT(fits);

@@ -1,9 +1,11 @@
-// queue/message_id.h - the queue id: 64 bits, unique over shards and restarts, increasing within a shard.
+// queue/message_id.h - the queue id: 64 bits, unique over shards and restarts, increasing within a
+// shard.
 //
-// Bits: microseconds of Unix time (54, enough until the year 2540) and the shard that made it (10). The
-// clock may stand still or go back: a generator never repeats or goes below what it has given, or below the
-// largest id that recovery found in any record. As text it is upper-case hexadecimal without leading zeros
-// (16 characters today), which log readers take for Postfix's short queue ids.
+// Bits: microseconds of Unix time (54, enough until the year 2540) and the shard that made it (10).
+// The clock may stand still or go back: a generator never repeats or goes below what it has given,
+// or below the largest id that recovery found in any record. As text it is upper-case hexadecimal
+// without leading zeros (16 characters today), which log readers take for Postfix's short queue
+// ids.
 #pragma once
 
 #include <compare>
@@ -26,7 +28,8 @@ struct MessageId {
 
 using MessageIdText = FixedText<16>;
 MessageIdText to_text(MessageId id);
-// Nothing unless the whole text is 1-16 upper- or lower-case hexadecimal digits and the value is not 0.
+// Nothing unless the whole text is 1-16 upper- or lower-case hexadecimal digits and the value is
+// not 0.
 std::optional<MessageId> parse_message_id(std::string_view text);
 
 class MessageIdSource {

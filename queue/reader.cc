@@ -24,8 +24,9 @@ std::optional<Bytes> decode_record(Bytes window, const Extent& extent, const Lif
   return record.subspan(record_header_bytes, extent.length);
 }
 
-// COMMIT payload: u16 version, u16 recipients, u32 chunks, i64 arrival, u32 envelope length, u32 zero; then
-// per chunk u64 sequence, u64 payload hash, u32 segment, u32 offset, u32 length, u32 type; then the envelope.
+// COMMIT payload: u16 version, u16 recipients, u32 chunks, i64 arrival, u32 envelope length, u32
+// zero; then per chunk u64 sequence, u64 payload hash, u32 segment, u32 offset, u32 length, u32
+// type; then the envelope.
 bool CommitView::open(Bytes payload) {
   if (payload.size() < commit_head_bytes) return false;
   const std::byte* from = payload.data();

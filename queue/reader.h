@@ -1,10 +1,12 @@
-// queue/reader.h - reading a message back: which blocks to read for a record, the check of what was read, and
-// the parts of a COMMIT. Pure functions over bytes that the owner has read.
+// queue/reader.h - reading a message back: which blocks to read for a record, the check of what was
+// read, and the parts of a COMMIT. Pure functions over bytes that the owner has read.
 //
-//   MessageInfo -> commit extent -> window -> decode_record -> CommitView -> chunks -> window -> payloads
+//   MessageInfo -> commit extent -> window -> decode_record -> CommitView -> chunks -> window ->
+//   payloads
 //
-// Segments that hold something of an unfinished message are not recycled, so a record that does not verify
-// means damage (or a read error): the message stays queued, is not delivered, and an alarm is due.
+// Segments that hold something of an unfinished message are not recycled, so a record that does not
+// verify means damage (or a read error): the message stays queued, is not delivered, and an alarm
+// is due.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +25,10 @@ struct Window {
 };
 Window window_of(const Extent& extent);
 
-// `window` holds the bytes of window_of(extent). The payload, when the record is that of this life, place,
-// type and message and its checks hold.
-std::optional<Bytes> decode_record(Bytes window, const Extent& extent, const Life& life, RecordType type,
-                                   MessageId id);
+// `window` holds the bytes of window_of(extent). The payload, when the record is that of this life,
+// place, type and message and its checks hold.
+std::optional<Bytes> decode_record(Bytes window, const Extent& extent, const Life& life,
+                                   RecordType type, MessageId id);
 
 struct ChunkRef {
   RecordType type = RecordType::none;  // header_chunk or body_chunk
@@ -55,8 +57,8 @@ class CommitView {
 };
 inline constexpr uint32_t commit_head_bytes = 24;
 inline constexpr uint32_t commit_chunk_bytes = 32;
-void write_commit_head(std::byte* to, uint16_t recipient_count, uint32_t chunk_count, WallTime arrival,
-                       uint32_t envelope_length);
+void write_commit_head(std::byte* to, uint16_t recipient_count, uint32_t chunk_count,
+                       WallTime arrival, uint32_t envelope_length);
 void write_commit_chunk(std::byte* to, const ChunkRef& chunk);
 
 }  // namespace mx::queue

@@ -1,9 +1,10 @@
-// Two passes. First every live segment is walked in the order of its sequence: COMMITs (checked against the
-// chunks seen before them), marks, gaps. Then marks are applied in the same order, damage is told apart from
-// torn ends, and what is unfinished and whole is the queue.
+// Two passes. First every live segment is walked in the order of its sequence: COMMITs (checked
+// against the chunks seen before them), marks, gaps. Then marks are applied in the same order,
+// damage is told apart from torn ends, and what is unfinished and whole is the queue.
 //
-// Batches of one journal (epoch, shard) were flushed one after the other, so anything later proves everything
-// earlier was durable: only the last batch of a journal's last segment may be incomplete without damage.
+// Batches of one journal (epoch, shard) were flushed one after the other, so anything later proves
+// everything earlier was durable: only the last batch of a journal's last segment may be incomplete
+// without damage.
 #include "queue/recovery.h"
 
 #include <algorithm>
@@ -42,7 +43,8 @@ struct SeenCommit {
   bool chunk_of_earlier_batch_missing = false;
   bool chunk_has_ended = false;
   std::vector<uint64_t> pending;  // empty: all
-  // The segment of the one mark that is needed: the oldest that finished it, or the one with its state.
+  // The segment of the one mark that is needed: the oldest that finished it, or the one with its
+  // state.
   uint32_t holder = 0;
 };
 
@@ -127,8 +129,8 @@ bool Recovery::read_faces() {
         out.state = SegmentState::sealed;
         out.shard = face.header.shard;
         out.life = face.header.life;
-        walked_.push_back({.segment = segment, .header = face.header,
-                           .header_lost = face.header_lost});
+        walked_.push_back(
+            {.segment = segment, .header = face.header, .header_lost = face.header_lost});
         break;
       case SegmentFace::Kind::refused:
         result_.refusal = "segment " + std::to_string(segment) + ": " + face.text;
@@ -138,7 +140,8 @@ bool Recovery::read_faces() {
         break;
     }
     if (!face.text.empty())
-      tell({.segment = segment, .torn_tail = face.may_be_torn, .text = std::move(face.text)}, false);
+      tell({.segment = segment, .torn_tail = face.may_be_torn, .text = std::move(face.text)},
+           false);
   }
   std::sort(walked_.begin(), walked_.end(), [](const WalkedSegment& a, const WalkedSegment& b) {
     return a.header.life.sequence < b.header.life.sequence;
@@ -175,7 +178,8 @@ void Recovery::walk(WalkedSegment& walked) {
         take_mark(record, walked.segment);
         break;
       case RecordType::batch:
-        if (const auto trailer = parse_trailer(record.payload)) walked.last_number = trailer->number;
+        if (const auto trailer = parse_trailer(record.payload))
+          walked.last_number = trailer->number;
         break;
       case RecordType::pad:
         break;
@@ -184,8 +188,11 @@ void Recovery::walk(WalkedSegment& walked) {
       case RecordType::moved:
       case RecordType::hold:
       case RecordType::envelope_part:
-        tell({.segment = walked.segment, .offset = record.offset, .id = header.id,
-              .text = "record of a type that this version does not know"}, true);
+        tell({.segment = walked.segment,
+              .offset = record.offset,
+              .id = header.id,
+              .text = "record of a type that this version does not know"},
+             true);
         break;
     }
   }
@@ -194,7 +201,8 @@ void Recovery::walk(WalkedSegment& walked) {
   carry_chunks();
   if (walk.view().unreadable_blocks() != 0)
     tell({.segment = walked.segment,
-          .text = std::to_string(walk.view().unreadable_blocks()) + " blocks can't be read"}, true);
+          .text = std::to_string(walk.view().unreadable_blocks()) + " blocks can't be read"},
+         true);
 }
 
 // What no COMMIT of this segment asked for may be asked for by one in a later segment.
@@ -233,8 +241,11 @@ void Recovery::take_commit(const FoundRecord& record, const WalkedSegment& walke
   const MessageId id = record.header.id;
   CommitView view;
   if (!view.open(record.payload) || !id || commit_of_.contains(id)) {
-    tell({.segment = walked.segment, .offset = record.offset, .id = id,
-          .text = "COMMIT malformed or a second one of this message"}, true);
+    tell({.segment = walked.segment,
+          .offset = record.offset,
+          .id = id,
+          .text = "COMMIT malformed or a second one of this message"},
+         true);
     return;
   }
   SeenCommit commit;
@@ -251,7 +262,8 @@ void Recovery::take_commit(const FoundRecord& record, const WalkedSegment& walke
       commit.chunk_missing = true;
       if (chunk.sequence == commit.sequence) continue;
       // A life ends only when nothing unfinished is in it: then this message was judged before.
-      (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) = true;
+      (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) =
+          true;
     } else if (chunk.extent.segment != walked.segment &&
                std::find(message.other_segments.begin(), message.other_segments.end(),
                          chunk.extent.segment) == message.other_segments.end()) {
@@ -264,7 +276,9 @@ void Recovery::take_commit(const FoundRecord& record, const WalkedSegment& walke
 }
 
 void Recovery::take_mark(const FoundRecord& record, uint32_t holder) {
-  marks_.push_back({record.header.id, record.header.type, holder,
+  marks_.push_back({record.header.id,
+                    record.header.type,
+                    holder,
                     {record.payload.begin(), record.payload.end()}});
 }
 
@@ -299,8 +313,8 @@ void Recovery::apply_survivors(const SurvivorsMark& mark, uint32_t holder) {
     SeenCommit& commit = commits_[i];
     const Extent& extent = commit.message.commit;
     if (extent.segment != mark.target_segment) return;
-    if (extent.offset >= mark.from && extent.offset < mark.to &&
-        !commit.finished && !survivors.contains(commit.message.id)) {
+    if (extent.offset >= mark.from && extent.offset < mark.to && !commit.finished &&
+        !survivors.contains(commit.message.id)) {
       commit.finished = true;
       commit.holder = holder;
     }
@@ -382,9 +396,9 @@ void Recovery::judge_commits() {
       continue;
     }
     const WalkedSegment& walked = *by_sequence.at(commit.sequence);
-    const bool torn = commit.chunk_has_ended ||
-                      (walked.is_last_of_journal && walked.last_batch == commit.batch &&
-                       !commit.chunk_of_earlier_batch_missing);
+    const bool torn =
+        commit.chunk_has_ended || (walked.is_last_of_journal && walked.last_batch == commit.batch &&
+                                   !commit.chunk_of_earlier_batch_missing);
     if (!torn) ++result_.messages_lost;
     tell({.segment = walked.segment,
           .offset = commit.message.commit.offset,

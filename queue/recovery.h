@@ -1,11 +1,12 @@
-// queue/recovery.h - reads all segments after a start and says what is in the queue. Reads only: a second
-// recovery gives the same. Run by the main thread before the shards; all shards' segments at once.
+// queue/recovery.h - reads all segments after a start and says what is in the queue. Reads only: a
+// second recovery gives the same. Run by the main thread before the shards; all shards' segments at
+// once.
 //
-// Every record that verifies is used, whatever is broken before it. A COMMIT whose chunks all verify is a
-// message, acknowledged or not. Damage (a hole before something that was written later, a chunk or a segment
-// that can't be read) is told, counted, and its segment is kept from being recycled; the torn end of the
-// last batch before a crash is told as such and is no damage. Cost: everything that is not retired is read
-// and hashed once.
+// Every record that verifies is used, whatever is broken before it. A COMMIT whose chunks all
+// verify is a message, acknowledged or not. Damage (a hole before something that was written later,
+// a chunk or a segment that can't be read) is told, counted, and its segment is kept from being
+// recycled; the torn end of the last batch before a crash is told as such and is no damage. Cost:
+// everything that is not retired is read and hashed once.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,9 @@ struct RecoveredMessage {
   uint16_t attempts = 0;
   WallTime arrival;
   WallTime next_attempt;
-  bool marked = false;                                  // a state record exists
-  std::vector<std::pair<uint32_t, uint32_t>> pending;   // [first, count) ranges of unfinished recipients
+  bool marked = false;  // a state record exists
+  std::vector<std::pair<uint32_t, uint32_t>>
+      pending;  // [first, count) ranges of unfinished recipients
   std::string reason;
 };
 
@@ -52,20 +54,21 @@ struct Recovered {
   std::vector<RecoveredMessage> messages;  // by (sequence of the segment, offset): oldest first
   std::vector<RecoveredSegment> segments;  // one for each of the geometry
   std::vector<std::pair<uint32_t, uint32_t>> pins;  // (target, holder)
-  std::vector<Damage> damage;              // the first 1,000
-  uint64_t damage_count = 0;               // without torn tails
+  std::vector<Damage> damage;                       // the first 1,000
+  uint64_t damage_count = 0;                        // without torn tails
   uint64_t torn_tails = 0;
-  uint64_t messages_lost = 0;              // a COMMIT is there, a chunk is not (damage, not a torn tail)
+  uint64_t messages_lost = 0;  // a COMMIT is there, a chunk is not (damage, not a torn tail)
   uint64_t records = 0;
   MessageId largest_id;
   uint64_t largest_sequence = 0;
-  std::string refusal;                     // not empty: do not start (other version or geometry)
+  std::string refusal;  // not empty: do not start (other version or geometry)
 };
 
 Recovered recover(SegmentReader& reader, const Geometry& geometry);
 
-// Puts the state into a fresh pool and deals the segments out to its shards, whatever number wrote them; a
-// message belongs to the shard that owns its COMMIT's segment: pool.owner(message.commit.segment).
+// Puts the state into a fresh pool and deals the segments out to its shards, whatever number wrote
+// them; a message belongs to the shard that owns its COMMIT's segment:
+// pool.owner(message.commit.segment).
 void adopt(const Recovered& recovered, SegmentPool& pool);
 
 }  // namespace mx::queue

@@ -17,8 +17,8 @@ SegmentPool::SegmentPool(Geometry geometry, uint32_t shard_count, uint32_t reser
   MX_ASSERT(shard_count >= 1 && shard_count <= 1U << MessageIdSource::shard_bits);
   MX_ASSERT(reserve_segments >= reserve_min(shard_count));
   segments_ = std::make_unique<Segment[]>(geometry.segment_count);
-  pin_bits_ = std::make_unique<std::atomic<uint64_t>[]>(size_t{words_per_row_} *
-                                                        geometry.segment_count);
+  pin_bits_ =
+      std::make_unique<std::atomic<uint64_t>[]>(size_t{words_per_row_} * geometry.segment_count);
 }
 
 SegmentPool::Segment& SegmentPool::at(uint32_t segment) {
@@ -45,7 +45,8 @@ uint64_t SegmentPool::free_bytes() const {
 
 bool SegmentPool::reserve(uint64_t bytes) {
   if (bytes > free_bytes()) return false;
-  // Two shards may pass the check together: seen by both afterwards, and then one too many gives way.
+  // Two shards may pass the check together: seen by both afterwards, and then one too many gives
+  // way.
   promised_.fetch_add(bytes, std::memory_order_relaxed);
   const uint64_t free = free_segments();
   const uint64_t usable =
@@ -127,7 +128,9 @@ bool SegmentPool::is_pinned_by(uint32_t target, uint32_t holder) const {
   return (pin_word(target, holder).load(std::memory_order_relaxed) >> (holder % 64) & 1) != 0;
 }
 
-void SegmentPool::unpin_older(uint32_t target, uint64_t below) { clear_pins(target, below); }
+void SegmentPool::unpin_older(uint32_t target, uint64_t below) {
+  clear_pins(target, below);
+}
 
 void SegmentPool::clear_pins(uint32_t target, uint64_t below) {
   for (uint32_t word = 0; word < words_per_row_; ++word) {
@@ -177,6 +180,8 @@ void SegmentPool::adopt_sealed(uint32_t segment, uint32_t owner, const Life& lif
   s.state.store(SegmentState::sealed, std::memory_order_release);
 }
 
-void SegmentPool::adopt_poisoned(uint32_t segment) { poison(segment); }
+void SegmentPool::adopt_poisoned(uint32_t segment) {
+  poison(segment);
+}
 
 }  // namespace mx::queue

@@ -1,5 +1,5 @@
-// queue/segment_pool.h - the process-wide pool of segments: who owns which, what still pins it, and how much
-// space may still be promised. Pure state; the files are the owner's.
+// queue/segment_pool.h - the process-wide pool of segments: who owns which, what still pins it, and
+// how much space may still be promised. Pure state; the files are the owner's.
 //
 // All functions are safe from any thread and lock-free unless said otherwise. Life of a segment:
 //
@@ -7,10 +7,10 @@
 //                       \-> poisoned (device error)           (grave being written)
 //
 // A sealed segment is retired by its owner shard when nothing lives in it (live == 0: no unfinished
-// message has a chunk or its COMMIT there, no open draft) and nothing is remembered by it (pins == 0: it
-// holds no mark for a message whose COMMIT stands in another segment that is not yet retired). Marks are
-// always younger than their COMMIT, so the oldest segment never waits for another one. It becomes free when
-// its grave is durable; from then on nothing in it can come back.
+// message has a chunk or its COMMIT there, no open draft) and nothing is remembered by it (pins ==
+// 0: it holds no mark for a message whose COMMIT stands in another segment that is not yet
+// retired). Marks are always younger than their COMMIT, so the oldest segment never waits for
+// another one. It becomes free when its grave is durable; from then on nothing in it can come back.
 //
 // Memory: segment_count^2 / 8 bytes for the pins, 64 bytes a segment.
 #pragma once
@@ -28,8 +28,8 @@ enum class SegmentState : uint8_t { absent, free, open, sealed, retiring, poison
 
 class SegmentPool {
  public:
-  // The last `reserve_segments` free ones serve marks only, and the last of these, one a shard, only their
-  // relocation, which gives segments back: so that a full queue can always drain.
+  // The last `reserve_segments` free ones serve marks only, and the last of these, one a shard,
+  // only their relocation, which gives segments back: so that a full queue can always drain.
   SegmentPool(Geometry geometry, uint32_t shard_count, uint32_t reserve_segments);
   // A shard: the open one, one to roll to, one to relocate into; and one full of marks over all.
   static constexpr uint32_t reserve_min(uint32_t shard_count) { return 3 * shard_count + 1; }
@@ -39,8 +39,8 @@ class SegmentPool {
   const Geometry& geometry() const { return geometry_; }
   uint32_t shard_count() const { return shard_count_; }
 
-  // --- space, for the sessions. A promise is given back with release() when the message is committed,
-  // refused or abandoned. false: answer 452 4.3.1.
+  // --- space, for the sessions. A promise is given back with release() when the message is
+  // committed, refused or abandoned. false: answer 452 4.3.1.
   [[nodiscard]] bool reserve(uint64_t bytes);
   void release(uint64_t bytes);
   uint32_t free_segments() const { return free_count_.load(std::memory_order_relaxed); }
@@ -58,7 +58,9 @@ class SegmentPool {
 
   // --- facts about one segment
   SegmentState state(uint32_t segment) const;
-  uint32_t owner(uint32_t segment) const { return at(segment).owner.load(std::memory_order_relaxed); }
+  uint32_t owner(uint32_t segment) const {
+    return at(segment).owner.load(std::memory_order_relaxed);
+  }
   uint32_t live(uint32_t segment) const { return at(segment).live.load(std::memory_order_acquire); }
   uint32_t pins(uint32_t segment) const { return at(segment).pins.load(std::memory_order_acquire); }
   bool held(uint32_t segment) const { return at(segment).held.load(std::memory_order_relaxed); }
@@ -67,7 +69,8 @@ class SegmentPool {
 
   // --- for the journals
   enum class Purpose : uint8_t { messages, marks, relocation };
-  // free -> open under a new sequence; nothing when no more than what is kept from this purpose is free.
+  // free -> open under a new sequence; nothing when no more than what is kept from this purpose is
+  // free.
   std::optional<uint32_t> claim(uint32_t shard, Purpose purpose, uint64_t epoch);
   void seal(uint32_t segment);
   void poison(uint32_t segment);

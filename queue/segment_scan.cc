@@ -1,20 +1,21 @@
 #include "queue/segment_scan.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "proto/base/assert.h"
 
 namespace mx::queue {
 namespace {
 
-constexpr uint32_t window_bytes = 1U << 20;
+constexpr uint32_t face_bytes = 3 * block_bytes;  // grave, header, the first block of records
 
 bool is_zero(Bytes bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-uint32_t align_up(uint32_t value) { return (value + block_bytes - 1) / block_bytes * block_bytes; }
+uint32_t align_up(uint32_t value) {
+  return (value + block_bytes - 1) / block_bytes * block_bytes;
+}
 
 }  // namespace
 
@@ -22,37 +23,35 @@ Bytes SegmentView::at(uint32_t offset, uint32_t length) {
   MX_ASSERT(offset <= segment_bytes_ && length <= segment_bytes_ - offset);
   if (offset < begin_ || offset + length > end_) {
     const uint32_t begin = offset / block_bytes * block_bytes;
-    const uint32_t wanted = std::max(window_bytes, align_up(offset + length) - begin);
+    const uint32_t wanted = std::max(window_bytes_, align_up(offset + length) - begin);
     fill(begin, std::min(segment_bytes_ - begin, wanted) + begin);
   }
   return Bytes(memory_).subspan(offset - begin_, length);
 }
 
 void SegmentView::fill(uint32_t begin, uint32_t end) {
-  memory_.assign(end - begin, std::byte{0});
+  memory_.resize(end - begin);
   begin_ = begin;
   end_ = end;
   const int64_t got = reader_.read(segment_, begin, memory_);
   if (got >= 0) {
-    bytes_read_ += static_cast<uint64_t>(got);
+    std::fill(memory_.begin() + got, memory_.end(), std::byte{0});
     return;
   }
   // Somewhere in there: block by block, so that one bad sector costs one block.
   for (uint32_t at = 0; at < end - begin; at += block_bytes) {
     const MutableBytes block = MutableBytes(memory_).subspan(at, block_bytes);
-    if (reader_.read(segment_, begin + at, block) >= 0) {
-      bytes_read_ += block_bytes;
-      continue;
-    }
-    ++unreadable_blocks_;
-    std::memset(block.data(), 0, block.size());
+    const int64_t part = reader_.read(segment_, begin + at, block);
+    if (part < 0) ++unreadable_blocks_;
+    const size_t valid = part > 0 ? static_cast<size_t>(part) : 0;
+    std::fill(block.begin() + static_cast<std::ptrdiff_t>(valid), block.end(), std::byte{0});
   }
 }
 
 namespace {
 
-// The header block is lost: every batch says at its end whose it is. The last one of the youngest life that
-// has not ended.
+// The header block is lost: every batch says at its end whose it is. The last one of the youngest
+// life that has not ended.
 std::optional<BatchTrailer> youngest_trailer(SegmentView& view, uint32_t segment,
                                              uint32_t segment_bytes, uint64_t ended) {
   std::optional<BatchTrailer> best;
@@ -73,12 +72,11 @@ void refuse(SegmentFace& face, std::string text) {
 
 SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& geometry) {
   SegmentFace face;
-  std::byte first[block_bytes];
-  const int64_t got = reader.read(segment, grave_offset, first);
-  if (got == 0) return face;
+  alignas(block_bytes) std::byte first[block_bytes];  // for owners that read past the page cache
+  if (reader.read(segment, grave_offset, first) == 0) return face;
 
-  SegmentView view(reader, segment, geometry.segment_bytes);
-  const Bytes head = view.at(0, 3 * block_bytes);
+  SegmentView view(reader, segment, geometry.segment_bytes, face_bytes);
+  const Bytes head = view.at(0, face_bytes);
   const Bytes grave_block = head.first(block_bytes);
   const Bytes header_block = head.subspan(header_offset, block_bytes);
   const auto grave = read_grave(grave_block, segment);
@@ -88,7 +86,8 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
   face.largest_sequence = ended;
 
   if (!grave && !is_zero(grave_block)) face.text = "grave block damaged";
-  if (grave && !unused_bytes_are_zero(grave_block, true)) face.text = "stray bytes in the grave block";
+  if (grave && !unused_bytes_are_zero(grave_block, true))
+    face.text = "stray bytes in the grave block";
   if (header && !unused_bytes_are_zero(header_block, false))
     face.text = "stray bytes in the header block";
   if (header && header->segment == segment) {
@@ -111,20 +110,22 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
     face.kind = SegmentFace::Kind::free;
     return face;
   }
-  const auto trailer = youngest_trailer(view, segment, geometry.segment_bytes, ended);
+  SegmentView whole(reader, segment, geometry.segment_bytes);
+  const auto trailer = youngest_trailer(whole, segment, geometry.segment_bytes, ended);
   if (trailer) {
     face.largest_sequence = std::max(ended, trailer->life.sequence);
     face.kind = SegmentFace::Kind::alive;
     face.header_lost = true;
     face.may_be_torn = trailer->begin == records_offset;  // nothing came after the first batch
-    face.header = {.segment = segment, .shard = trailer->shard, .geometry = geometry,
-                   .life = trailer->life};
+    face.header = {
+        .segment = segment, .shard = trailer->shard, .geometry = geometry, .life = trailer->life};
     face.text = "header block unreadable; read by the trailers of its batches";
     if (trailer->version > format_version) refuse(face, "written by a newer version of the format");
     return face;
   }
   face.may_be_torn = view.unreadable_blocks() == 0;
-  face.kind = view.unreadable_blocks() != 0 ? SegmentFace::Kind::unreadable : SegmentFace::Kind::free;
+  face.kind =
+      view.unreadable_blocks() != 0 ? SegmentFace::Kind::unreadable : SegmentFace::Kind::free;
   face.text = face.kind == SegmentFace::Kind::free ? "header block damaged, nothing in it"
                                                    : "can't be read";
   return face;

@@ -1,9 +1,10 @@
-// queue/segment_scan.h - recovery's walk through one segment: finds the life it is in, gives every record that
-// verifies, and the stretches between that do not.
+// queue/segment_scan.h - recovery's walk through one segment: finds the life it is in, gives every
+// record that verifies, and the stretches between that do not.
 //
-// Where a record does not verify, the walk goes on at the next multiple of 8 that begins one which does; the
-// seeded checks keep it from taking body bytes or an earlier life for one. Blocks that can't be read count as
-// bytes that do not verify. Memory: a window of 1 MiB, or of the largest record.
+// Where a record does not verify, the walk goes on at the next multiple of 8 that begins one which
+// does; the seeded checks keep it from taking body bytes or an earlier life for one. Blocks that
+// can't be read count as bytes that do not verify. Memory: a window of 1 MiB, or of the largest
+// record.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,19 @@
 
 namespace mx::queue {
 
-// A sliding view of a segment. Beyond the end of a short file, and where reading fails, there are zeros.
+// A sliding view of a segment. Beyond the end of a short file, and where reading fails, there are
+// zeros.
 class SegmentView {
  public:
-  SegmentView(SegmentReader& reader, uint32_t segment, uint32_t segment_bytes)
-      : reader_(reader), segment_(segment), segment_bytes_(segment_bytes) {}
+  SegmentView(SegmentReader& reader, uint32_t segment, uint32_t segment_bytes,
+              uint32_t window_bytes = 1U << 20)
+      : reader_(reader),
+        segment_(segment),
+        segment_bytes_(segment_bytes),
+        window_bytes_(window_bytes) {}
   // offset + length <= segment size. Valid until the next call.
   Bytes at(uint32_t offset, uint32_t length);
   uint32_t unreadable_blocks() const { return unreadable_blocks_; }
-  uint64_t bytes_read() const { return bytes_read_; }
 
  private:
   void fill(uint32_t begin, uint32_t end);
@@ -33,10 +38,10 @@ class SegmentView {
   SegmentReader& reader_;
   uint32_t segment_;
   uint32_t segment_bytes_;
+  uint32_t window_bytes_;
   uint32_t begin_ = 0;
   uint32_t end_ = 0;
   uint32_t unreadable_blocks_ = 0;
-  uint64_t bytes_read_ = 0;
   std::vector<std::byte> memory_;
 };
 
@@ -66,10 +71,10 @@ struct FoundRecord {
 struct Gap {
   uint32_t begin = 0;
   uint32_t end = 0;
-  bool after_trailer = true;          // what stands before it is a whole batch, or nothing
-  std::optional<uint32_t> before;     // batch of the record before it
-  std::optional<uint32_t> after;      // batch of the record after it; nothing: up to the segment's end
-  MessageId id = {};                  // from the record header at its begin, when that still verifies
+  bool after_trailer = true;       // what stands before it is a whole batch, or nothing
+  std::optional<uint32_t> before;  // batch of the record before it
+  std::optional<uint32_t> after;   // batch of the record after it; nothing: up to the segment's end
+  MessageId id = {};               // from the record header at its begin, when that still verifies
 };
 
 class SegmentWalk {

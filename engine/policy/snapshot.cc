@@ -5,15 +5,15 @@
 namespace mx::policy {
 namespace {
 
-Tokens tokens_of(const config::List& list, const std::string& file) {
+Tokens tokens_of(const config::List& list, const std::string& main_cf) {
   Tokens out;
   out.reserve(list.words.size());
-  for (const config::Word& word : list.words) out.push_back({word.text, file, word.line});
+  for (const config::Word& word : list.words)
+    out.push_back({word.text, word.file.empty() ? main_cf : word.file, word.line});
   return out;
 }
 
-PolicyInputs inputs_of(const config::Settings& settings, const config::HostFacts& host,
-                       const std::string& main_cf) {
+PolicyInputs inputs_of(const config::Settings& settings, const std::string& main_cf) {
   PolicyInputs in;
   in.main_cf = main_cf;
   const config::Domains& domains = settings.domains;
@@ -22,8 +22,10 @@ PolicyInputs inputs_of(const config::Settings& settings, const config::HostFacts
   in.relay_recipient_maps = tokens_of(domains.relay_recipient_maps, main_cf);
   in.mynetworks = tokens_of(domains.mynetworks, main_cf);
   in.parent_domain_matches_subdomains = tokens_of(domains.parent_domain_matches_subdomains, main_cf);
-  for (const config::InterfaceAddress& own : host.interfaces)
-    in.own_addresses.push_back({own.address.v6, own.address.bytes});
+  for (const config::IpAddress& own : domains.own_addresses)
+    in.own_addresses.push_back({own.v6, own.bytes});
+  in.owner_request_special = domains.owner_request_special;
+  in.double_bounce_sender = domains.double_bounce_sender;
   in.recipient_delimiter = domains.recipient_delimiter;
   in.myorigin = domains.myorigin;
   in.mydomain = settings.mydomain;
@@ -69,7 +71,7 @@ SnapshotResult load_snapshot(std::string_view directory, const config::FileReade
   }
   TableStore tables;
   const std::string main_cf = std::string(directory) + "/main.cf";
-  auto policy = compile(inputs_of(*loaded.settings, host, main_cf), tables);
+  auto policy = compile(inputs_of(*loaded.settings, main_cf), tables);
   for (const std::string& warning : tables.warnings())
     result.warnings.push_back({main_cf, 0, config::Severity::warning, warning});
   if (!policy) {

@@ -13,6 +13,7 @@ namespace {
 
 using Need = smtp::Client::Need;
 constexpr uint32_t not_in_memory = UINT32_MAX;
+constexpr Duration lease_retry = milliseconds(100);
 
 }  // namespace
 
@@ -51,6 +52,8 @@ void Outbound::arm_schedule() {
   if (!at) return;
   // While the next hop is down, its timer is the only one.
   if (!next_hop_.up()) at = std::max(*at, next_hop_.retry_at());
+  // Due, but another shard has the probe or all connections: nothing of ours would bring us back here.
+  if (*at <= loop_.now() && connections_.used() == 0) at = loop_.now() + lease_retry;
   if (*at > loop_.now()) loop_.timers.arm(schedule_timer_, *at);
 }
 

@@ -90,7 +90,10 @@ bool NextHop::reached() {
   return down_until_us_.exchange(0) != 0;
 }
 
-bool NextHop::failed(Instant now) {
+// Connections that were opened together fail together: that is one failure, and the timer that the first of
+// them has set stays. Only a probe's failure lengthens it.
+bool NextHop::failed(Instant now, Lease lease) {
+  if (lease == Lease::connection && !up()) return false;
   const uint32_t failures = failures_.fetch_add(1, std::memory_order_relaxed);
   const Duration wait = std::min(probe_first * (int64_t{1} << std::min(failures, 6U)), probe_last);
   Prng prng(jitter_.fetch_add(1, std::memory_order_relaxed));

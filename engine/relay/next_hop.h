@@ -43,7 +43,7 @@ class NextHop {
   void give_back() { connections_.fetch_sub(1, std::memory_order_relaxed); }
   // What became of it. True when the state changed (the caller logs).
   bool reached();
-  bool failed(Instant now);
+  bool failed(Instant now, Lease lease);
   void delivered();  // the ramp goes on
 
   bool up() const { return down_until_us_.load(std::memory_order_relaxed) == 0; }

@@ -116,7 +116,8 @@ void Outbound::on_connected(Connection& c, int result) {
 
 // No address of the next hop could be used: it is down until its timer lets a probe through.
 void Outbound::hop_failed(Connection& c, std::string_view why) {
-  if (next_hop_.failed(loop_.now()))
+  const auto lease = c.probe ? NextHop::Lease::probe : NextHop::Lease::connection;
+  if (next_hop_.failed(loop_.now(), lease))
     alarms_.raise(log_, down_alarm,
                   fmt::format("{}: {}; mail waits in the queue", next_hop_.name(), why));
   begin_close(c);

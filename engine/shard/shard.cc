@@ -1,6 +1,7 @@
 #include "engine/shard/shard.h"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -208,7 +209,10 @@ void Shard::Runtime::run_mailbox() {
 void Shard::Runtime::begin_shutdown() {
   if (shutting_down) return;
   shutting_down = true;
-  for (const io::Fd& listener : shard.listeners_) loop.ring.cancel_fd(listener.get(), {});
+  for (const io::Fd& listener : shard.listeners_) {
+    ::shutdown(listener.get(), SHUT_RDWR);  // else late clients would wait in the listen queue
+    loop.ring.cancel_fd(listener.get(), {});
+  }
   loop.timers.cancel(accept_timer);
   inbound->begin_shutdown();
   outbound->begin_shutdown();

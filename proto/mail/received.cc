@@ -1,7 +1,6 @@
 #include "proto/mail/received.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 
 #include "proto/base/limits.h"
@@ -54,6 +53,28 @@ class Writer {
 
 constexpr std::string_view breaks_comment = "()<>\\\";@";  // what Postfix replaces in a HELO name
 
+struct Date {
+  int64_t year, month, day;  // month and day from 1
+};
+
+// Gregorian date of a day counted from 1970-01-01. The calendar is taken in eras of 400 years, and
+// a year from March, so that the leap day is its last (the method of Howard Hinnant's
+// "days_from_civil").
+Date date_of(int64_t days) {
+  const int64_t from_march_0000 = days + 719'468;
+  const int64_t era =
+      (from_march_0000 >= 0 ? from_march_0000 : from_march_0000 - 146'096) / 146'097;
+  const int64_t day_of_era = from_march_0000 - era * 146'097;
+  const int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const int64_t day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const int64_t month_from_march = (5 * day_of_year + 2) / 153;
+  const int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+          day_of_year - (153 * month_from_march + 2) / 5 + 1};
+}
+
 void add_date(Writer& writer, WallTime time, const TimeZone& zone) {
   static constexpr std::string_view days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static constexpr std::string_view months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -62,19 +83,21 @@ void add_date(Writer& writer, WallTime time, const TimeZone& zone) {
   constexpr int64_t earliest = -62'167'219'200 + 86'400, latest = 253'402'300'799 - 86'400;
   const int64_t utc = std::clamp(time.seconds(), earliest, latest);
   const int offset = std::clamp(zone.offset_minutes, -23 * 60 - 59, 23 * 60 + 59);
-  const std::chrono::sys_seconds local{std::chrono::seconds(utc + int64_t{offset} * 60)};
-  const auto day = std::chrono::floor<std::chrono::days>(local);
-  const std::chrono::year_month_day date{day};
-  const auto second_of_day = static_cast<uint64_t>((local - day).count());
+  constexpr int64_t day_seconds = 86'400;
+  const int64_t local = utc + int64_t{offset} * 60;
+  const int64_t day = (local >= 0 ? local : local - (day_seconds - 1)) / day_seconds;
+  const auto second_of_day = static_cast<uint64_t>(local - day * day_seconds);
+  const Date date = date_of(day);
+  const auto weekday = static_cast<size_t>(((day + 4) % 7 + 7) % 7);  // 1970-01-01 was a Thursday
   const auto distance = static_cast<uint64_t>(offset < 0 ? -offset : offset);
 
-  writer.add(days[std::chrono::weekday(day).c_encoding()]);
+  writer.add(days[weekday]);
   writer.add(", ");
-  writer.add_number(static_cast<unsigned>(date.day()), 1);
+  writer.add_number(static_cast<uint64_t>(date.day), 1);
   writer.add(" ");
-  writer.add(months[static_cast<unsigned>(date.month()) - 1]);
+  writer.add(months[date.month - 1]);
   writer.add(" ");
-  writer.add_number(static_cast<uint64_t>(static_cast<int>(date.year())), 4);
+  writer.add_number(static_cast<uint64_t>(date.year), 4);
   writer.add(" ");
   writer.add_number(second_of_day / 3600, 2);
   writer.add(":");

@@ -225,7 +225,7 @@ void Server::not_committed(CommitFailure why) {
 
 void Server::abort(EnhancedCode enhanced, std::string_view text) {
   if (need_ == Need::close) return;
-  append_reply_line(out_, 421, enhanced, {settings_->hostname, " Error: ", text});
+  append_reply_line(out_, 421, enhanced, {settings_->hostname, " ", text});
   tx_ = {};
   need_ = Need::close;
 }

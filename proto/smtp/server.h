@@ -125,8 +125,8 @@ class Server {
   void body_ended(const BodyFacts& facts);    // need() == body
   void committed(std::string_view queue_id);  // need() == durable
   void not_committed(CommitFailure why);
-  // Ends the session from outside: 421 with `enhanced` and text ("timeout exceeded", …), then
-  // close.
+  // Ends the session from outside: "421 <enhanced> <hostname> <text>" ("Error: timeout exceeded"),
+  // then close.
   void abort(EnhancedCode enhanced, std::string_view text);
 
   Output& out() { return out_; }

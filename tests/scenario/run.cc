@@ -146,7 +146,7 @@ class Session {
   void advance(Duration duration) {
     clock_ = clock_ + duration;
     if (!closed_ && clock_ - idle_since_ >= timeout) {
-      server_->abort({4, 4, 2}, "timeout exceeded");
+      server_->abort({4, 4, 2}, "Error: timeout exceeded");
       run();
     }
   }

@@ -1,6 +1,7 @@
-// tests/sim/disk.h - a disk with a volatile cache, for crash tests. What is written is pending until the
-// segment is flushed; at a crash each pending sector arrives or not by itself (torn, reordered, lost), or is
-// left as garbage. A failed flush loses pending sectors in the same way and forgets them.
+// tests/sim/disk.h - a disk with a volatile cache, for crash tests. What is written is pending
+// until the segment is flushed; at a crash each pending sector arrives or not by itself (torn,
+// reordered, lost), or is left as garbage. A failed flush loses pending sectors in the same way and
+// forgets them.
 #pragma once
 
 #include <cstdint>

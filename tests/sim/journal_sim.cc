@@ -1,11 +1,13 @@
 // The journal under power cuts and device errors, in one process, from a seed.
 //
-//   journal_sim [--seed N] [--points N]     scenarios from seed N on until N crash points are checked
-//   journal_sim --scenario N                one scenario again, as the failure message names it
+//   journal_sim [--seed N] [--points N]     scenarios from seed N on until N crash points are
+//   checked journal_sim --scenario N                one scenario again, as the failure message
+//   names it
 //
-// A scenario is a few lives of the program. At every operation of a life the disk is copied and crashed
-// there; what recovery finds is held against the oracle, recovered once more (it must be the same), lived on
-// for a while and crashed again. A part of the scenarios has one operation fail.
+// A scenario is a few lives of the program. At every operation of a life the disk is copied and
+// crashed there; what recovery finds is held against the oracle, recovered once more (it must be
+// the same), lived on for a while and crashed again. A part of the scenarios has one operation
+// fail.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -139,7 +141,8 @@ int main(int argc, char** argv) {
   }
   std::printf(
       "%llu crash points in %llu scenarios; %llu failures injected, %llu drained; %llu messages, "
-      "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn tails\n",
+      "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn "
+      "tails\n",
       static_cast<unsigned long long>(totals.points),
       static_cast<unsigned long long>(totals.scenarios),
       static_cast<unsigned long long>(totals.failures_injected),

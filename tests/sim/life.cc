@@ -120,9 +120,13 @@ Life::Life(const Weather& weather, Disk& disk, Oracle& oracle, const queue::Reco
 
 Life::~Life() = default;
 
-bool Life::fails_now() { return ++operations_ == fail_at_; }
+bool Life::fails_now() {
+  return ++operations_ == fail_at_;
+}
 
-bool Life::anything_failed() const { return pool_.device_failed(); }
+bool Life::anything_failed() const {
+  return pool_.device_failed();
+}
 
 std::shared_ptr<const Content> Life::make_content() {
   auto content = std::make_shared<Content>();
@@ -139,8 +143,8 @@ void Life::compose(Shard& shard) {
   shard.content = make_content();
   shard.sent = 0;
   shard.draft_stuck = prng_.chance(weather_.stuck_percent);
-  shard.recipients = static_cast<uint16_t>(
-      1 + prng_.below(prng_.chance(weather_.many_percent) ? 300 : 4));
+  shard.recipients =
+      static_cast<uint16_t>(1 + prng_.below(prng_.chance(weather_.many_percent) ? 300 : 4));
   // The clock stands still here, so an id of which no trace is on disk any more does come again.
   Tracked& tracked = oracle_.messages()[shard.draft.id()];
   if (tracked.fate == Fate::committed || tracked.fate == Fate::acknowledged)
@@ -162,7 +166,8 @@ void Life::go_on(Shard& shard) {
     const size_t all = content.header.size() + content.body.size();
     queue::Status status = queue::Status::ok;
     if (shard.sent == 0) {
-      status = journal.append_chunk(shard.draft, queue::ChunkKind::header, as_bytes(content.header));
+      status =
+          journal.append_chunk(shard.draft, queue::ChunkKind::header, as_bytes(content.header));
       if (status == queue::Status::ok) shard.sent = content.header.size();
     } else if (shard.sent < all) {
       const size_t at = shard.sent - content.header.size();
@@ -335,17 +340,13 @@ std::string Life::drain() {
   }
   if (!wrong_.empty()) return wrong_;
   for (const auto& shard : shards_) {
-    if (!shard->queue.empty() || shard->index.size() != 0) {
-      for (uint32_t i = 0; i < weather_.segment_count; ++i) printf("seg %u state %d owner %u live %u pins %u seq %lu\n", i, int(pool_.state(i)), pool_.owner(i), pool_.live(i), pool_.pins(i), pool_.life(i).sequence);
-      for (auto& x: shards_) printf("shard %u queue %zu index %u busy %d idle %d free %u\n", x->shard, x->queue.size(), x->index.size(), x->journal.busy(), x->journal.idle(), pool_.free_segments());
-      return "messages left over";
-    }
+    if (!shard->queue.empty() || shard->index.size() != 0) return "messages left over";
     if (!shard->journal.idle()) return "journal not idle";
   }
   uint32_t in_use = 0;
   for (uint32_t segment = 0; segment < weather_.segment_count; ++segment)
     if (pool_.state(segment) != queue::SegmentState::free) ++in_use;
-  // One open segment a shard, and the one before it, which its marks may still be needed for.
+  // One open segment a shard.
   if (in_use > shards_.size()) return "segments do not come free: " + std::to_string(in_use);
   return {};
 }

@@ -1,5 +1,6 @@
-// tests/sim/life.h - one life of the program between two starts: recovery, then some journals over one pool
-// and one simulated disk, with mail arriving, being delivered and deferred at random, until the life ends.
+// tests/sim/life.h - one life of the program between two starts: recovery, then some journals over
+// one pool and one simulated disk, with mail arriving, being delivered and deferred at random,
+// until the life ends.
 #pragma once
 
 #include <functional>
@@ -21,19 +22,19 @@ struct Weather {
   uint32_t segment_bytes = 64U << 10;
   uint32_t segment_count = 8;
   uint32_t shards = 1;
-  uint32_t big_percent = 5;         // messages of several chunks
-  uint32_t many_percent = 5;        // messages of more than 64 recipients
-  uint32_t stuck_percent = 2;       // never delivered
-  uint32_t deliver_percent = 60;    // chance that a step delivers something
+  uint32_t big_percent = 5;       // messages of several chunks
+  uint32_t many_percent = 5;      // messages of more than 64 recipients
+  uint32_t stuck_percent = 2;     // never delivered
+  uint32_t deliver_percent = 60;  // chance that a step delivers something
   uint32_t abandon_percent = 5;
-  uint32_t bytes_max = 3000;        // of a usual message
+  uint32_t bytes_max = 3000;  // of a usual message
 };
 Weather draw_weather(Prng& prng);
 
 class Life {
  public:
-  // `operation` is called after each change of the disk and after each completion: the moments at which a
-  // crash can differ. fail_at: this operation (counted from 1) fails; 0: none.
+  // `operation` is called after each change of the disk and after each completion: the moments at
+  // which a crash can differ. fail_at: this operation (counted from 1) fails; 0: none.
   Life(const Weather& weather, Disk& disk, Oracle& oracle, const queue::Recovered& recovered,
        uint64_t seed, uint64_t fail_at, std::function<void()> operation);
   ~Life();
@@ -41,7 +42,8 @@ class Life {
   Life& operator=(const Life&) = delete;
 
   void run(uint32_t steps);
-  // Delivers everything and lets the pool drain; empty when the queue ends empty and all segments free.
+  // Delivers everything and lets the pool drain; empty when the queue ends empty and all segments
+  // free.
   std::string drain();
   // Anything that broke a rule on the way.
   const std::string& wrong() const { return wrong_; }

@@ -52,7 +52,8 @@ std::string Oracle::check_message(const queue::RecoveredMessage& found,
     return about(found.id, "attempts");
   std::string payload;
   queue::CommitView view;
-  if (!read_payload(reader, recovered, found.commit, queue::RecordType::commit, found.id, payload) ||
+  if (!read_payload(reader, recovered, found.commit, queue::RecordType::commit, found.id,
+                    payload) ||
       !view.open(as_bytes(payload)))
     return about(found.id, "COMMIT unreadable");
   if (as_text(view.envelope()) != tracked.content->envelope) return about(found.id, "envelope");

@@ -1,8 +1,11 @@
-// tests/sim/oracle.h - what must be true of a recovered queue, kept beside the journal by the simulation.
+// tests/sim/oracle.h - what must be true of a recovered queue, kept beside the journal by the
+// simulation.
 //
-//   - every acknowledged message whose recipients are not all marked done is there, with at least the
+//   - every acknowledged message whose recipients are not all marked done is there, with at least
+//   the
 //     recipients not marked pending
-//   - nothing is there that was never committed, was abandoned, or is gone (its end was durable, or an
+//   - nothing is there that was never committed, was abandoned, or is gone (its end was durable, or
+//   an
 //     earlier recovery no longer had it)
 //   - recipients whose mark was durable stay done; attempts never fall behind a durable mark
 //   - envelope and content are byte-identical
@@ -49,8 +52,8 @@ class Oracle {
   void settle(const queue::Recovered& recovered);
 
  private:
-  std::string check_message(const queue::RecoveredMessage& found,
-                            const queue::Recovered& recovered, queue::SegmentReader& reader) const;
+  std::string check_message(const queue::RecoveredMessage& found, const queue::Recovered& recovered,
+                            queue::SegmentReader& reader) const;
   std::map<queue::MessageId, Tracked> messages_;
 };
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <ctime>
 #include <string>
 
 #include "proto/base/limits.h"
@@ -50,6 +50,19 @@ TEST(ReceivedDate, StaysInItsBoundsWhateverTheClockSays) {
   EXPECT_LE(date(INT64_MAX / 1'000'000, {1439, "ABCDEFGHIJKLMNO"}).size(), date_bytes_max);
   EXPECT_LE(date(INT64_MIN / 1'000'000, {-1439, "x"}).size(), date_bytes_max);
   EXPECT_EQ(date(INT64_MAX / 1'000'000).substr(0, 16), "Thu, 30 Dec 9999");
+}
+
+TEST(ReceivedDate, AgreesWithTheCLibraryOnEveryDayOf800Years) {
+  for (int64_t day = -146'097; day < 146'097; ++day) {
+    const time_t at = day * 86'400 + 12'345;
+    tm parts;
+    ASSERT_NE(::gmtime_r(&at, &parts), nullptr);
+    char expected[64];
+    std::strftime(expected, sizeof expected, "%a, %e %b %Y 03:25:45 +0000 (UTC)", &parts);
+    std::string text = expected;
+    if (text[5] == ' ') text.erase(5, 1);
+    ASSERT_EQ(date(at), text);
+  }
 }
 
 TEST(Received, HasPostfixsShape) {

@@ -139,7 +139,7 @@ TEST_F(ServerTest, FactsOfTheBodyDecideBeforePolicy) {
 TEST_F(ServerTest, AbortsInEveryState) {
   const auto abort = [](Server& machine) {
     machine.out().clear();
-    machine.abort({4, 4, 2}, "timeout exceeded");
+    machine.abort({4, 4, 2}, "Error: timeout exceeded");
     EXPECT_EQ(machine.out().text(), "421 4.4.2 localhost Error: timeout exceeded\r\n");
     EXPECT_EQ(machine.need(), Need::close);
     machine.abort({4, 3, 2}, "again");

@@ -80,8 +80,12 @@ TEST(Record, ZerosAreNone) {
 
 TEST(SegmentHeader, RoundTripAndEveryBitOfItsFields) {
   std::vector<std::byte> block(block_bytes);
-  write_segment_header(block, {.segment = 3, .shard = 2, .geometry = {1U << 20, 64}, .life = life,
-                               .previous_sequence = 41, .first_batch = 17});
+  write_segment_header(block, {.segment = 3,
+                               .shard = 2,
+                               .geometry = {1U << 20, 64},
+                               .life = life,
+                               .previous_sequence = 41,
+                               .first_batch = 17});
   const auto header = read_segment_header(block);
   ASSERT_TRUE(header);
   EXPECT_EQ(header->segment, 3U);

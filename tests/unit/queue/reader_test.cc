@@ -77,8 +77,7 @@ TEST(DecodeRecord, GivesThePayloadOnlyWhenAllAgrees) {
   EXPECT_FALSE(decode_record(window, extent, life, RecordType::header_chunk, {5}));
   EXPECT_FALSE(decode_record(window, extent, {1, 3}, RecordType::body_chunk, {5}));
   EXPECT_FALSE(decode_record(window, {0, extent.offset, 6}, life, RecordType::body_chunk, {5}));
-  EXPECT_FALSE(
-      decode_record(Bytes(window).first(64), extent, life, RecordType::body_chunk, {5}));
+  EXPECT_FALSE(decode_record(Bytes(window).first(64), extent, life, RecordType::body_chunk, {5}));
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ struct Sample {
     rig.settle();
     end = static_cast<uint32_t>(rig.journal.stats().bytes_written) + block_bytes;
   }
-  // Checks that nothing corrupt is given and at most one message is missing; true when all is there and
-  // nothing was told.
+  // Checks that nothing corrupt is given and at most one message is missing; true when all is there
+  // and nothing was told.
   bool check(const std::string& what, bool last_batch_lost = false) {
     const Recovered recovered = recover(disk, geometry);
     EXPECT_TRUE(recovered.refusal.empty()) << what;
@@ -160,9 +160,11 @@ TEST(Recovery, TheLastBatchOfASegmentIsMissedByTheNextOne) {
 TEST(Recovery, AnotherVersionOrSegmentSizeIsRefused) {
   Sample sample;
   EXPECT_FALSE(recover(sample.disk, {128U << 10, 8}).refusal.empty());
-  auto header = *read_segment_header(Bytes(sample.disk.images[0]).subspan(header_offset, block_bytes));
+  auto header =
+      *read_segment_header(Bytes(sample.disk.images[0]).subspan(header_offset, block_bytes));
   header.version = format_version + 1;
-  write_segment_header(MutableBytes(sample.disk.images[0]).subspan(header_offset, block_bytes), header);
+  write_segment_header(MutableBytes(sample.disk.images[0]).subspan(header_offset, block_bytes),
+                       header);
   EXPECT_NE(recover(sample.disk, geometry).refusal.find("newer version"), std::string::npos);
 }
 

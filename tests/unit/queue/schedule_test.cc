@@ -26,7 +26,8 @@ TEST(Schedule, DeferredOnesComeWhenTheyAreDue) {
 
 TEST(Schedule, WakeAllMakesThemReadyInTheOrderInWhichTheyWereDue) {
   Schedule schedule({}, 1);
-  for (const uint64_t i : {5U, 3U, 4U, 1U, 2U}) schedule.defer({i}, {static_cast<int64_t>(i) * 1000});
+  for (const uint64_t i : {5U, 3U, 4U, 1U, 2U})
+    schedule.defer({i}, {static_cast<int64_t>(i) * 1000});
   schedule.wake_all();
   EXPECT_EQ(schedule.deferred_count(), 0U);
   for (uint64_t i = 1; i <= 5; ++i) EXPECT_EQ(schedule.next_ready({0}), MessageId{i});

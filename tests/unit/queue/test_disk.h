@@ -1,5 +1,5 @@
-// tests/unit/queue/test_disk.h - a device that does what it is told at once, or fails when told to, and a
-// journal over it.
+// tests/unit/queue/test_disk.h - a device that does what it is told at once, or fails when told to,
+// and a journal over it.
 #pragma once
 
 #include <cstdlib>
@@ -17,8 +17,7 @@ inline constexpr uint32_t buffer_bytes = 64U << 10;
 
 struct Disk final : Device, SegmentReader {
   explicit Disk(Geometry g)
-      : geometry(g),
-        images(g.segment_count, std::vector<std::byte>(g.segment_bytes)) {}
+      : geometry(g), images(g.segment_count, std::vector<std::byte>(g.segment_bytes)) {}
 
   void write(uint32_t segment, uint32_t offset, Bytes data) override {
     ++writes;
@@ -89,8 +88,7 @@ struct Rig {
     journal.begin(draft, wall);
     last_id = draft.id();
     Status status = journal.append_chunk(draft, ChunkKind::header, as_bytes("Received: x\r\n"));
-    if (status == Status::ok)
-      status = journal.append_chunk(draft, ChunkKind::body, as_bytes(body));
+    if (status == Status::ok) status = journal.append_chunk(draft, ChunkKind::body, as_bytes(body));
     if (status == Status::ok)
       status = journal.commit(draft, recipients, as_bytes("envelope"), cookie);
     if (status != Status::ok) journal.abandon(draft);
@@ -102,7 +100,8 @@ struct Rig {
     settle();
     CommitResult result;
     bool acknowledged = false;
-    while (journal.next_result(result)) acknowledged = acknowledged || (result.ok && result.id == id);
+    while (journal.next_result(result))
+      acknowledged = acknowledged || (result.ok && result.id == id);
     return acknowledged ? id : MessageId{};
   }
 
