@@ -52,9 +52,13 @@ void Outbound::arm_schedule() {
   if (!at) return;
   // While the next hop is down, its timer is the only one.
   if (!next_hop_.up()) at = std::max(*at, next_hop_.retry_at());
-  // Due, but another shard has the probe or all connections: nothing of ours would bring us back here.
-  if (*at <= loop_.now() && connections_.used() == 0) at = loop_.now() + lease_retry;
-  if (*at > loop_.now()) loop_.timers.arm(schedule_timer_, *at);
+  // Work that found no connection though it is time: other shards have them all, or one is probing. With
+  // connections of our own under way, their completions lead here again.
+  if (*at <= loop_.now()) {
+    if (delivering_ > 0 || opening_ > 0) return;
+    at = loop_.now() + lease_retry;
+  }
+  loop_.timers.arm(schedule_timer_, *at);
 }
 
 // The next message goes to this connection; without one it becomes idle.

@@ -74,12 +74,15 @@ void Intake::account(spool::Spool& spool, std::string_view stored) {
 
 queue::Status Intake::put_header(spool::Spool& spool) {
   if (header_put_) return queue::Status::ok;
-  // Without a header of its own, the body must not run into ours.
-  const bool separate = stored_ > 0 && !headers_.starts_with_header();
-  if (separate) header_.append("\r\n");
+  // Without a header of its own, the body must not run into ours; an mbox "From " line becomes a header.
+  const uint32_t own_size = header_.size();
+  if (stored_ > 0 && headers_.first_line() == mail::HeaderScan::FirstLine::mailbox_from)
+    header_.append("X-Mailbox-Line: ");
+  else if (stored_ > 0 && !headers_.starts_with_header())
+    header_.append("\r\n");
   const queue::Status status = spool.journal().append_chunk(draft_, queue::ChunkKind::header,
                                                             as_bytes(header_.text()));
-  if (separate && status == queue::Status::later) header_.resize(header_.size() - 2);
+  if (status == queue::Status::later) header_.resize(own_size);
   header_put_ = status == queue::Status::ok;
   return status;
 }
