@@ -111,7 +111,8 @@ bool Daemon::load() {
   print(result.warnings);
   print(result.errors);
   snapshot_ = std::move(result.snapshot);
-  return snapshot_ != nullptr || fail(EX_CONFIG, "the configuration is refused; nothing was started");
+  return snapshot_ != nullptr ||
+         fail(EX_CONFIG, "the configuration is refused; nothing was started");
 }
 
 // Sessions, backend connections and segments each need a descriptor.
@@ -125,7 +126,8 @@ bool Daemon::raise_descriptor_limit() {
                           settings().queue.size_limit / settings().queue.segment_size + 64;
   if (limit.rlim_max < wanted)
     std::fprintf(stderr,
-                 "ringmx: warning: at most %llu open files are allowed, ringmx_max_sessions = %u asks for %llu: "
+                 "ringmx: warning: at most %llu open files are allowed, ringmx_max_sessions = %u "
+                 "asks for %llu: "
                  "further clients will wait (raise LimitNOFILE)\n",
                  static_cast<unsigned long long>(limit.rlim_max), settings().resources.sessions_max,
                  static_cast<unsigned long long>(wanted));
@@ -173,12 +175,14 @@ bool Daemon::drop_privileges() {
   const std::string& queue = settings().queue.directory;
   ::mkdir(queue.c_str(), 0700);
   if (::chown(queue.c_str(), owner->pw_uid, owner->pw_gid) != 0)
-    return fail(EX_NOPERM, queue + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+    return fail(EX_NOPERM,
+                queue + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
   const std::string& file = settings().log.maillog_file;
   if (!file.empty()) {
     const io::Fd made(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (made && ::fchown(made.get(), owner->pw_uid, owner->pw_gid) != 0)
-      return fail(EX_NOPERM, file + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+      return fail(EX_NOPERM,
+                  file + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
   }
   if (::initgroups(owner->pw_name, owner->pw_gid) != 0 || ::setgid(owner->pw_gid) != 0 ||
       ::setuid(owner->pw_uid) != 0)
@@ -203,39 +207,43 @@ bool Daemon::open_queue() {
   const uint32_t shards = settings().resources.shards;
   const uint32_t reserve = queue::SegmentPool::reserve_min(shards);
   if (!queue::is_valid(geometry) || geometry.segment_count < reserve + 2 * shards)
-    return fail(EX_CONFIG, fmt::format("{}/main.cf: ringmx_queue_size_limit = {} holds {} segments of "
-                                       "ringmx_segment_size = {}; {} shards need at least {}",
-                                       options_.config_directory, queue.size_limit,
-                                       geometry.segment_count, queue.segment_size, shards,
-                                       reserve + 2 * shards));
+    return fail(EX_CONFIG,
+                fmt::format("{}/main.cf: ringmx_queue_size_limit = {} holds {} segments of "
+                            "ringmx_segment_size = {}; {} shards need at least {}",
+                            options_.config_directory, queue.size_limit, geometry.segment_count,
+                            queue.segment_size, shards, reserve + 2 * shards));
   files_ = std::make_unique<spool::SegmentFiles>(queue.directory, geometry);
   if (auto opened = files_->open(false); !opened) return fail(EX_CANTCREAT, opened.error());
-  const auto first = static_cast<uint32_t>(
-      std::clamp<uint64_t>(first_segments_bytes / geometry.segment_bytes, reserve + 2 * shards,
-                           geometry.segment_count));
+  const auto first = static_cast<uint32_t>(std::clamp<uint64_t>(
+      first_segments_bytes / geometry.segment_bytes, reserve + 2 * shards, geometry.segment_count));
   if (files_->existing() < first) {
     stream_->line("master", "making {} queue segments of {} bytes", first - files_->existing(),
                   geometry.segment_bytes);
     if (auto made = files_->make(first); !made) return fail(EX_CANTCREAT, made.error());
   }
   if (!files_->direct())
-    stream_->line("master", "warning: {} has no O_DIRECT: the queue is written through the page cache, with "
-                            "fdatasync", files_->directory());
+    stream_->line("master",
+                  "warning: {} has no O_DIRECT: the queue is written through the page cache, with "
+                  "fdatasync",
+                  files_->directory());
   pool_ = std::make_unique<queue::SegmentPool>(geometry, shards, reserve);
   return true;
 }
 
 bool Daemon::recover() {
   recovered_ = queue::recover(*files_, files_->geometry());
-  if (!recovered_.refusal.empty()) return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
+  if (!recovered_.refusal.empty())
+    return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
   queue::adopt(recovered_, *pool_);
-  stream_->line("master", "queue recovered: {} messages, {} records, {} unfinished batch ends, {} damaged places",
-                recovered_.messages.size(), recovered_.records, recovered_.torn_tails,
-                recovered_.damage_count);
+  stream_->line(
+      "master",
+      "queue recovered: {} messages, {} records, {} unfinished batch ends, {} damaged places",
+      recovered_.messages.size(), recovered_.records, recovered_.torn_tails,
+      recovered_.damage_count);
   for (const queue::Damage& damage : recovered_.damage)
     if (!damage.torn_tail)
-      stream_->line("master", "warning: queue segment {} offset {}: {}", damage.segment, damage.offset,
-                    damage.text);
+      stream_->line("master", "warning: queue segment {} offset {}: {}", damage.segment,
+                    damage.offset, damage.text);
   if (recovered_.damage_count > 0)
     alarms_.raise(*stream_, "queue-damaged",
                   fmt::format("{} damaged places, {} messages lost; the rest was recovered",
@@ -248,7 +256,7 @@ bool Daemon::start_shards() {
                                                settings().relay.backend_connections, random_u64());
   const std::string unresolved = next_hop_->resolve();
   if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
-  const shard::Shared shared{*log_,  alarms_,      *next_hop_, *pool_,
+  const shard::Shared shared{*log_,   alarms_,      *next_hop_,           *pool_,
                              *files_, random_u64(), recovered_.largest_id};
   std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
   for (const queue::RecoveredMessage& message : recovered_.messages)
@@ -289,11 +297,14 @@ void Daemon::make_segments() {
 void Daemon::say_memory() {
   const config::ResourceSettings& r = settings().resources;
   stream_->line("master",
-                "daemon started: {} shards, at most {} sessions, {} backend connections; body memory {} MiB a "
+                "daemon started: {} shards, at most {} sessions, {} backend connections; body "
+                "memory {} MiB a "
                 "shard; queue {} MiB in segments of {} MiB",
-                r.shards, r.sessions_max, settings().relay.backend_connections, r.body_cache_bytes >> 20,
-                settings().queue.size_limit >> 20, settings().queue.segment_size >> 20);
-  for (const config::ListenAddress& at : settings().listen) stream_->line("master", "listening on {}", at.text);
+                r.shards, r.sessions_max, settings().relay.backend_connections,
+                r.body_cache_bytes >> 20, settings().queue.size_limit >> 20,
+                settings().queue.segment_size >> 20);
+  for (const config::ListenAddress& at : settings().listen)
+    stream_->line("master", "listening on {}", at.text);
 }
 
 void Daemon::reload() {
@@ -301,17 +312,21 @@ void Daemon::reload() {
       policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
   for (const config::Diagnostic& d : result.warnings)
     stream_->line("master", "{}", config::to_string(d));
-  for (const config::Diagnostic& d : result.errors) stream_->line("master", "{}", config::to_string(d));
+  for (const config::Diagnostic& d : result.errors)
+    stream_->line("master", "{}", config::to_string(d));
   if (!result.snapshot) {
-    alarms_.raise(*stream_, "reload", "the new configuration is refused; the old one stays in service");
+    alarms_.raise(*stream_, "reload",
+                  "the new configuration is refused; the old one stays in service");
     return;
   }
   alarms_.clear(*stream_, "reload");
   snapshot_ = result.snapshot;
   for (auto& shard : shards_)
     shard->post([snapshot = snapshot_](shard::Shard& s) { s.publish(snapshot); });
-  stream_->line("master", "reload: new configuration in service (listeners, shards, queue and relayhost need a "
-                          "restart)");
+  stream_->line(
+      "master",
+      "reload: new configuration in service (listeners, shards, queue and relayhost need a "
+      "restart)");
 }
 
 void Daemon::serve() {
@@ -353,8 +368,8 @@ int Daemon::run() {
   const bool started = raise_descriptor_limit() && listen() && drop_privileges() && open_log() &&
                        open_queue() && recover() && start_shards();
   if (started) {
-    control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_, *pool_,
-                                                *next_hop_, shards_);
+    control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
+                                                *pool_, *next_hop_, shards_);
     const std::string error = control_->start();
     if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
     segment_maker_ = std::thread([this] { make_segments(); });

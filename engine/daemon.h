@@ -1,5 +1,5 @@
-// engine/daemon.h - the daemon from start to end, as a list of steps: configuration, probe, listeners,
-// privileges, queue, shards, signals, orderly end.
+// engine/daemon.h - the daemon from start to end, as a list of steps: configuration, probe,
+// listeners, privileges, queue, shards, signals, orderly end.
 #pragma once
 
 #include <string>

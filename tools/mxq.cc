@@ -73,7 +73,8 @@ void print_listing(const std::string& socket_path) {
     char when[32];
     std::strftime(when, sizeof when, "%a %b %e %H:%M:%S", std::localtime(&arrival));
     const bool active = m["queue_name"] == "active";
-    std::printf("%-17s %8llu %-20s %s\n", (m["queue_id"].get<std::string>() + (active ? "*" : "")).c_str(),
+    std::printf("%-17s %8llu %-20s %s\n",
+                (m["queue_id"].get<std::string>() + (active ? "*" : "")).c_str(),
                 static_cast<unsigned long long>(m["message_size"].get<uint64_t>()), when,
                 m["sender"].get<std::string>().empty() ? "MAILER-DAEMON"
                                                        : m["sender"].get<std::string>().c_str());
@@ -89,7 +90,8 @@ void print_listing(const std::string& socket_path) {
   if (messages == 0)
     std::printf("Mail queue is empty\n");
   else
-    std::printf("-- %llu Kbytes in %llu Request%s.\n", static_cast<unsigned long long>((bytes + 1023) / 1024),
+    std::printf("-- %llu Kbytes in %llu Request%s.\n",
+                static_cast<unsigned long long>((bytes + 1023) / 1024),
                 static_cast<unsigned long long>(messages), messages == 1 ? "" : "s");
 }
 
@@ -108,7 +110,8 @@ void print_status(const std::string& socket_path, bool as_json) {
       return;
     }
     for (const auto& [name, value] : s["counters"].items())
-      std::printf("%-24s %llu\n", name.c_str(), static_cast<unsigned long long>(value.get<uint64_t>()));
+      std::printf("%-24s %llu\n", name.c_str(),
+                  static_cast<unsigned long long>(value.get<uint64_t>()));
     for (const char* name : {"shards", "free_segments", "free_bytes"})
       std::printf("%-24s %llu\n", name, static_cast<unsigned long long>(s[name].get<uint64_t>()));
     std::printf("%-24s %s (%s)\n", "next_hop", s["next_hop"].get<std::string>().c_str(),

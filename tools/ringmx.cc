@@ -8,10 +8,12 @@
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "ringmx: accepts mail for the domains of main.cf, makes it durable and relays it to the backend.\n"
+      "ringmx: accepts mail for the domains of main.cf, makes it durable and relays it to the "
+      "backend.\n"
       "TERM ends it in order, HUP reads the configuration again, USR1 opens the log file again."};
   mx::DaemonOptions options;
-  app.add_option("-c,--config", options.config_directory, "directory with main.cf")->capture_default_str();
+  app.add_option("-c,--config", options.config_directory, "directory with main.cf")
+      ->capture_default_str();
   app.add_flag("--check", options.check_only,
                "read the configuration and all tables, bind nothing: exit 0 or 78");
   app.set_version_flag("--version", "ringmx " RINGMX_VERSION);

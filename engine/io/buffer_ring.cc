@@ -12,8 +12,7 @@ namespace mx::io {
 namespace {
 
 void* map_pages(size_t bytes) {
-  void* memory =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
@@ -24,8 +23,8 @@ uint16_t buffer_id(const Completion& completion) {
 
 }  // namespace
 
-std::expected<BufferRing, std::string> BufferRing::create(Ring& ring, uint16_t group, uint32_t count,
-                                                          uint32_t buffer_bytes) {
+std::expected<BufferRing, std::string> BufferRing::create(Ring& ring, uint16_t group,
+                                                          uint32_t count, uint32_t buffer_bytes) {
   MX_ASSERT(count > 0 && count <= 32'768 && (count & (count - 1)) == 0);
   BufferRing made;
   made.group_ = group;

@@ -1,8 +1,9 @@
-// engine/io/buffer_ring.h - receive buffers that the kernel picks from (io_uring provided buffer ring, 5.19).
+// engine/io/buffer_ring.h - receive buffers that the kernel picks from (io_uring provided buffer
+// ring, 5.19).
 //
-// An idle connection pins no buffer: one is taken only when bytes have arrived. When none is left the
-// receive completes with ENOBUFS; that is back-pressure, not an error: the owner parks the connection and
-// receives again when buffers have come back (half_free()).
+// An idle connection pins no buffer: one is taken only when bytes have arrived. When none is left
+// the receive completes with ENOBUFS; that is back-pressure, not an error: the owner parks the
+// connection and receives again when buffers have come back (half_free()).
 //
 // Owner and threads: one ring, one thread. Limits: count is a power of two, at most 32,768.
 #pragma once
@@ -27,8 +28,8 @@ class BufferRing {
   ~BufferRing();
 
   uint16_t group() const { return group_; }
-  // The buffer that a completion brought: result bytes in the buffer named by flags. The caller gives it
-  // back with release() in the same turn.
+  // The buffer that a completion brought: result bytes in the buffer named by flags. The caller
+  // gives it back with release() in the same turn.
   Bytes received(const Completion& completion);
   void release(const Completion& completion);
   // A completion with a buffer but without bytes in it.

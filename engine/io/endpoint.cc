@@ -70,7 +70,8 @@ std::expected<Fd, std::string> listen_on(const Endpoint& at, int backlog) {
   Fd fd(::socket(at.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return std::unexpected(failed("socket for", at));
   set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (!set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return std::unexpected(failed("SO_REUSEPORT on", at));
+  if (!set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1))
+    return std::unexpected(failed("SO_REUSEPORT on", at));
   if (at.is_ipv6()) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -1,4 +1,5 @@
-// engine/io/endpoint.h - an IP address and port as value, text and sockaddr; listening and connecting sockets.
+// engine/io/endpoint.h - an IP address and port as value, text and sockaddr; listening and
+// connecting sockets.
 #pragma once
 
 #include <netinet/in.h>
@@ -30,8 +31,8 @@ struct Endpoint {
 // "1.2.3.4" or "::1", also with brackets; a number, never a name.
 std::expected<Endpoint, std::string> parse_endpoint(std::string_view ip, uint16_t port);
 
-// A listening TCP socket with SO_REUSEPORT; what accepted sockets inherit (TCP_NODELAY, keepalive) is set on
-// it. IPv6 listeners take IPv6 only. The error says what failed and where.
+// A listening TCP socket with SO_REUSEPORT; what accepted sockets inherit (TCP_NODELAY, keepalive)
+// is set on it. IPv6 listeners take IPv6 only. The error says what failed and where.
 std::expected<Fd, std::string> listen_on(const Endpoint& at, int backlog);
 // A TCP socket for connecting, with TCP_NODELAY.
 std::expected<Fd, std::string> connecting_socket(const Endpoint& to);

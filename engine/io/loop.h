@@ -1,11 +1,15 @@
-// engine/io/loop.h - the turn of a thread: ring, timers, receive buffers and the time, and the order in which
-// things happen. The daemon's shards and the load tools all run this.
+// engine/io/loop.h - the turn of a thread: ring, timers, receive buffers and the time, and the
+// order in which things happen. The daemon's shards and the load tools all run this.
 //
 // Rules of a turn:
-//  1. Completions are copied out of the ring first; handlers run after, so none runs while the ring is read.
-//  2. Handlers change state and prepare operations; they never submit, block or allocate on the usual path.
-//  3. After the completions: timers that are due, then handler.end_of_turn() (bounded deferred work).
-//  4. Receive buffers that came back are published once; then one system call submits all and waits.
+//  1. Completions are copied out of the ring first; handlers run after, so none runs while the ring
+//  is read.
+//  2. Handlers change state and prepare operations; they never submit, block or allocate on the
+//  usual path.
+//  3. After the completions: timers that are due, then handler.end_of_turn() (bounded deferred
+//  work).
+//  4. Receive buffers that came back are published once; then one system call submits all and
+//  waits.
 //  5. It waits only when nothing is runnable, and no longer than to the next timer.
 #pragma once
 
@@ -30,7 +34,7 @@ class Loop {
   TimerWheel timers;
   BufferRing* buffers;
 
-  Instant now() const { return now_; }       // of this turn
+  Instant now() const { return now_; }  // of this turn
   WallTime wall() const { return wall_; }
   // Asks for another turn without waiting: there is runnable work left.
   void run_again() { runnable_ = true; }

@@ -1,6 +1,7 @@
 // engine/io/op.h - what an io_uring completion belongs to, packed into its user_data:
-// kind (8 bits) | generation (24 bits) | slot (32 bits). The kind says which handler, the slot which object of
-// that handler, the generation which life of the slot: a completion of an earlier life is dropped.
+// kind (8 bits) | generation (24 bits) | slot (32 bits). The kind says which handler, the slot
+// which object of that handler, the generation which life of the slot: a completion of an earlier
+// life is dropped.
 #pragma once
 
 #include <cstdint>

@@ -18,11 +18,13 @@ constexpr unsigned ring_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_
 std::string describe_setup_error(int error) {
   switch (error) {
     case ENOSYS:
-      return "io_uring is not available (ENOSYS): the kernel is older than 5.1 or built without it, or a "
+      return "io_uring is not available (ENOSYS): the kernel is older than 5.1 or built without "
+             "it, or a "
              "sandbox such as gVisor hides it. ringmx needs Linux 6.1 or later";
     case EPERM:
       return "io_uring is not permitted (EPERM): set `sysctl kernel.io_uring_disabled=0`, or allow "
-             "io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile "
+             "io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp "
+             "profile "
              "(Docker: --security-opt seccomp=unconfined or a profile with these three)";
     case ENOMEM:
       return "no memory for an io_uring (ENOMEM): raise the memlock limit (`ulimit -l`, systemd: "
@@ -164,8 +166,10 @@ size_t Ring::turn(Duration timeout, std::span<Completion> into) {
     io_uring_cqe* first = nullptr;
     error = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &ts, nullptr);
   }
-  // EBUSY and EAGAIN: completions must be reaped first; what was prepared is submitted by the next turn.
-  MX_ASSERT(error >= 0 || error == -ETIME || error == -EINTR || error == -EBUSY || error == -EAGAIN);
+  // EBUSY and EAGAIN: completions must be reaped first; what was prepared is submitted by the next
+  // turn.
+  MX_ASSERT(error >= 0 || error == -ETIME || error == -EINTR || error == -EBUSY ||
+            error == -EAGAIN);
   return reap(into);
 }
 
@@ -186,7 +190,8 @@ std::string missing_ring_features() {
   std::expected<Ring, std::string> ring = Ring::create({8, 16});
   if (!ring) return ring.error();
   io_uring_probe* probe = io_uring_get_probe_ring(ring->raw());
-  if (!probe) return "io_uring: the operations of this kernel cannot be probed: Linux 6.1 or later is needed";
+  if (!probe)
+    return "io_uring: the operations of this kernel cannot be probed: Linux 6.1 or later is needed";
   const struct {
     int opcode;
     const char* name;

@@ -1,13 +1,15 @@
-// engine/io/ring.h - one io_uring of one thread: prepare operations, end the turn, reap completions.
+// engine/io/ring.h - one io_uring of one thread: prepare operations, end the turn, reap
+// completions.
 //
-// Set up for a single issuer with deferred task work (the kernel runs completions only when this thread enters
-// with GETEVENTS, so turn() always does). Completions are copied out before any handler runs. A full
-// submission queue is submitted and tried once more; operations are never lost. Memory given to an operation
-// must stay valid until its completion, also when it was cancelled.
+// Set up for a single issuer with deferred task work (the kernel runs completions only when this
+// thread enters with GETEVENTS, so turn() always does). Completions are copied out before any
+// handler runs. A full submission queue is submitted and tried once more; operations are never
+// lost. Memory given to an operation must stay valid until its completion, also when it was
+// cancelled.
 //
-// Owner and threads: the thread that called create(); nothing here is shared. Fails: only create(), with the
-// reason and the remedy in words (EPERM by sysctl or seccomp, ENOSYS, ENOMEM by memlock, missing flags).
-// Cost: one system call a turn.
+// Owner and threads: the thread that called create(); nothing here is shared. Fails: only create(),
+// with the reason and the remedy in words (EPERM by sysctl or seccomp, ENOSYS, ENOMEM by memlock,
+// missing flags). Cost: one system call a turn.
 #pragma once
 
 #include <liburing.h>
@@ -49,21 +51,21 @@ class Ring {
   void accept(int fd, sockaddr* peer, socklen_t* peer_length, Op op);
   void connect(int fd, const sockaddr* peer, socklen_t length, Op op);
   void recv(int fd, MutableBytes into, Op op);
-  // Receives into a buffer of the group; the completion's flags name it. `wait_first`: do not try at once,
-  // the peer can have sent nothing yet (saves a wasted attempt).
+  // Receives into a buffer of the group; the completion's flags name it. `wait_first`: do not try
+  // at once, the peer can have sent nothing yet (saves a wasted attempt).
   void recv_select(int fd, uint16_t group, bool wait_first, Op op);
-  void send(int fd, Bytes bytes, Op op);              // completes only when all is sent, or on error
-  void sendmsg(int fd, const msghdr* message, Op op); // likewise
+  void send(int fd, Bytes bytes, Op op);  // completes only when all is sent, or on error
+  void sendmsg(int fd, const msghdr* message, Op op);  // likewise
   void read(int fd, MutableBytes into, uint64_t offset, Op op);
   void write(int fd, Bytes bytes, uint64_t offset, Op op);
   void fdatasync(int fd, Op op);
   void poll_readable(int fd, Op op);
   void cancel(Op target, Op op);
-  void cancel_fd(int fd, Op op);                      // everything in flight on this descriptor
+  void cancel_fd(int fd, Op op);  // everything in flight on this descriptor
   void close(int fd, Op op);
 
-  // Ends the turn: submits all that was prepared, waits up to `timeout` for a completion (zero: does not
-  // wait), and copies at most into.size() completions out. Returns their number.
+  // Ends the turn: submits all that was prepared, waits up to `timeout` for a completion (zero:
+  // does not wait), and copies at most into.size() completions out. Returns their number.
   size_t turn(Duration timeout, std::span<Completion> into);
 
   io_uring* raw() { return &ring_; }
@@ -79,8 +81,8 @@ class Ring {
   RingStats stats_;
 };
 
-// What the running kernel offers to us, probed, never guessed from its version. Empty when all that is needed
-// is there, else what is missing and the remedy.
+// What the running kernel offers to us, probed, never guessed from its version. Empty when all that
+// is needed is there, else what is missing and the remedy.
 std::string missing_ring_features();
 
 }  // namespace mx::io

@@ -1,8 +1,9 @@
 // engine/io/slot_pool.h - objects addressed by slot number and generation, at most `limit` of them.
 //
-// A slot's generation goes up each time it is freed, so that a late completion that names an earlier life is
-// recognised. Objects live in chunks of 64 made on first use and never given back: the memory of a pool is
-// bounded by its limit and follows the greatest number in use so far. Objects do not move.
+// A slot's generation goes up each time it is freed, so that a late completion that names an
+// earlier life is recognised. Objects live in chunks of 64 made on first use and never given back:
+// the memory of a pool is bounded by its limit and follows the greatest number in use so far.
+// Objects do not move.
 //
 // Owner and threads: one shard.
 #pragma once

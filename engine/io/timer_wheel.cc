@@ -35,7 +35,8 @@ void TimerWheel::file(Timer& timer) {
   occupied_[level] |= uint64_t{1} << slot;
 }
 
-// A timer stays where list_of() put it until its slot is moved down, and only that changes the answer.
+// A timer stays where list_of() put it until its slot is moved down, and only that changes the
+// answer.
 void TimerWheel::unfile(Timer& timer) {
   int level = 0;
   uint64_t slot = 0;
@@ -101,7 +102,8 @@ Duration TimerWheel::until_next(Instant now, Duration most) const {
     const uint64_t position = (current_ >> (slot_bits * level)) & (slots - 1);
     const uint64_t ahead = std::rotr(occupied_[level], static_cast<int>(position));
     if (ahead == 0) continue;
-    // On a higher level the current slot has been moved down, so a bit there means a whole round later.
+    // On a higher level the current slot has been moved down, so a bit there means a whole round
+    // later.
     uint64_t distance = static_cast<uint64_t>(std::countr_zero(ahead));
     if (level > 0 && distance == 0) distance = 1;
     const uint64_t unit = uint64_t{1} << (slot_bits * level);

@@ -1,13 +1,14 @@
-// engine/io/timer_wheel.h - many timers, cheap to arm and to move: a hierarchical wheel of intrusive lists.
+// engine/io/timer_wheel.h - many timers, cheap to arm and to move: a hierarchical wheel of
+// intrusive lists.
 //
-// 4 levels of 64 slots, a tick of 8 ms: half a second, 33 s, 35 min, 37 h (a later deadline waits in the last
-// level and is looked at again). A timer fires at its deadline or up to one tick after it, never before. To
-// move a timer later is one store: it stays in its slot and is put on when the slot comes due, so the usual
-// re-arming for each command of a session costs nothing.
+// 4 levels of 64 slots, a tick of 8 ms: half a second, 33 s, 35 min, 37 h (a later deadline waits
+// in the last level and is looked at again). A timer fires at its deadline or up to one tick after
+// it, never before. To move a timer later is one store: it stays in its slot and is put on when the
+// slot comes due, so the usual re-arming for each command of a session costs nothing.
 //
-// Not one io_uring timeout per session: a session re-arms with every command, and linked time-outs cost more
-// than they give (liburing issues 1005, 1390).
-// Owner and threads: one shard. A timer is owned by its object and cancelled before that goes.
+// Not one io_uring timeout per session: a session re-arms with every command, and linked time-outs
+// cost more than they give (liburing issues 1005, 1390). Owner and threads: one shard. A timer is
+// owned by its object and cancelled before that goes.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +20,11 @@ namespace mx::io {
 
 struct Timer {
   ListLink link;
-  Instant deadline;      // valid while armed
-  uint8_t kind = 0;      // the owner's, to tell its timers apart
-  uint32_t slot = 0;     // likewise
+  Instant deadline;   // valid while armed
+  uint8_t kind = 0;   // the owner's, to tell its timers apart
+  uint32_t slot = 0;  // likewise
   bool armed = false;
-  uint64_t tick = 0;     // the wheel's: where it is filed
+  uint64_t tick = 0;  // the wheel's: where it is filed
 };
 
 class TimerWheel {

@@ -1,5 +1,5 @@
-// engine/observe/alarms.h - conditions that need a person: one log line when raised, one when cleared, and a
-// row in `mxq --status` between the two. Rare events: a mutex is enough. Any thread.
+// engine/observe/alarms.h - conditions that need a person: one log line when raised, one when
+// cleared, and a row in `mxq --status` between the two. Rare events: a mutex is enough. Any thread.
 #pragma once
 
 #include <map>

@@ -31,10 +31,12 @@ char* LogStream::begin_line(char* text, std::string_view program) {
     stamp_second_ = now;
     tm local;
     ::localtime_r(&now, &local);
-    stamp_size_ = static_cast<uint32_t>(::strftime(stamp_, sizeof stamp_, "%b %e %H:%M:%S ", &local));
+    stamp_size_ =
+        static_cast<uint32_t>(::strftime(stamp_, sizeof stamp_, "%b %e %H:%M:%S ", &local));
   }
   std::memcpy(text, stamp_, stamp_size_);
-  return fmt::format_to_n(text + stamp_size_, 512, "{} {}/{}[{}]: ", host_, syslog_name_, program, pid_)
+  return fmt::format_to_n(text + stamp_size_, 512, "{} {}/{}[{}]: ", host_, syslog_name_, program,
+                          pid_)
       .out;
 }
 
@@ -66,7 +68,9 @@ void LogStream::consumed(size_t bytes) {
 Log::Log(std::string host, std::string syslog_name, std::string path)
     : host_(std::move(host)), syslog_name_(std::move(syslog_name)), path_(std::move(path)) {}
 
-Log::~Log() { stop(); }
+Log::~Log() {
+  stop();
+}
 
 LogStream& Log::make_stream() {
   const std::lock_guard lock(mutex_);
@@ -125,8 +129,9 @@ bool Log::drain() {
     }
   }
   if (dropped > dropped_said_) {
-    const std::string text = fmt::format("{} {}/master: warning: {} log lines lost: the log is too slow\n",
-                                         host_, syslog_name_, dropped - dropped_said_);
+    const std::string text =
+        fmt::format("{} {}/master: warning: {} log lines lost: the log is too slow\n", host_,
+                    syslog_name_, dropped - dropped_said_);
     dropped_said_ = dropped;
     if (::write(fd, text.data(), text.size()) < 0) return any;
   }

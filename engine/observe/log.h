@@ -1,13 +1,14 @@
 // engine/observe/log.h - log lines in the shape of Postfix's, written by a thread of their own.
 //
-// A shard formats a line into its stream (a byte ring with one producer) and goes on; the writer thread
-// drains all streams into stdout or `maillog_file`. While there is work the writer looks every few
-// milliseconds, so that logging costs a shard no system call; when it is quiet it sleeps until a stream
-// wakes it. A full stream drops lines, counts them and says so afterwards: mail never waits for a log.
+// A shard formats a line into its stream (a byte ring with one producer) and goes on; the writer
+// thread drains all streams into stdout or `maillog_file`. While there is work the writer looks
+// every few milliseconds, so that logging costs a shard no system call; when it is quiet it sleeps
+// until a stream wakes it. A full stream drops lines, counts them and says so afterwards: mail
+// never waits for a log.
 //
-// "Nov 22 13:12:01 host postfix/smtpd[123]: text". Whatever a peer sent goes in through Peer{}, which makes
-// control and non-ASCII bytes harmless (V99).
-// Threads: a stream belongs to one thread; Log itself is safe from any thread.
+// "Nov 22 13:12:01 host postfix/smtpd[123]: text". Whatever a peer sent goes in through Peer{},
+// which makes control and non-ASCII bytes harmless (V99). Threads: a stream belongs to one thread;
+// Log itself is safe from any thread.
 #pragma once
 
 #include <fmt/format.h>
@@ -38,8 +39,8 @@ class LogStream {
   void line(std::string_view program, fmt::format_string<Args...> format, Args&&... args) {
     char text[line_bytes_max];
     char* const from = begin_line(text, program);
-    const auto result = fmt::format_to_n(from, static_cast<size_t>(text + sizeof text - 1 - from), format,
-                                         std::forward<Args>(args)...);
+    const auto result = fmt::format_to_n(from, static_cast<size_t>(text + sizeof text - 1 - from),
+                                         format, std::forward<Args>(args)...);
     char* end = result.out;
     *end++ = '\n';
     push({text, static_cast<size_t>(end - text)});

@@ -21,7 +21,8 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.relay_domains = tokens_of(domains.relay_domains, main_cf);
   in.relay_recipient_maps = tokens_of(domains.relay_recipient_maps, main_cf);
   in.mynetworks = tokens_of(domains.mynetworks, main_cf);
-  in.parent_domain_matches_subdomains = tokens_of(domains.parent_domain_matches_subdomains, main_cf);
+  in.parent_domain_matches_subdomains =
+      tokens_of(domains.parent_domain_matches_subdomains, main_cf);
   for (const config::IpAddress& own : domains.own_addresses)
     in.own_addresses.push_back({own.v6, own.bytes});
   in.owner_request_special = domains.owner_request_special;
@@ -81,7 +82,8 @@ SnapshotResult load_snapshot(std::string_view directory, const config::FileReade
   }
   for (const ConfigError& warning : policy->warnings)
     result.warnings.push_back(diagnostic(warning, config::Severity::warning));
-  result.snapshot = std::make_shared<const Snapshot>(std::move(*loaded.settings), std::move(*policy));
+  result.snapshot =
+      std::make_shared<const Snapshot>(std::move(*loaded.settings), std::move(*policy));
   return result;
 }
 

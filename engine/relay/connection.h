@@ -1,4 +1,5 @@
-// engine/relay/connection.h - one connection to the next hop and the delivery on it. Private to this folder.
+// engine/relay/connection.h - one connection to the next hop and the delivery on it. Private to
+// this folder.
 #pragma once
 
 #include <sys/socket.h>
@@ -32,29 +33,29 @@ struct Outbound::Connection {
   uint8_t in_flight = 0;
   bool probe = false;
   bool connecting = false, receiving = false, sending = false, closing = false;
-  bool sending_body = false;   // the send under way is (a piece of) a body
-  bool last_piece = false;     // … and ends with the final dot
-  bool ready_once = false;     // greeting and EHLO are done
-  bool is_idle = false;        // in the idle list
+  bool sending_body = false;  // the send under way is (a piece of) a body
+  bool last_piece = false;    // … and ends with the final dot
+  bool ready_once = false;    // greeting and EHLO are done
+  bool is_idle = false;       // in the idle list
   bool leased = true;
 
   // The delivery; valid while `busy`.
   bool busy = false;
-  bool reused = false;         // not the first delivery on this connection
-  bool replied = false;        // the server has said something since it began
+  bool reused = false;   // not the first delivery on this connection
+  bool replied = false;  // the server has said something since it began
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
-  uint32_t next_recipient = 0;           // first that was not attempted in this delivery
+  uint32_t next_recipient = 0;  // first that was not attempted in this delivery
   uint32_t failed_recipients = 0;
-  FixedText<256> worst;                  // why, for the journal
-  SmallVector<uint32_t, 8> positions;    // recipient indexes of the transaction
+  FixedText<256> worst;                // why, for the journal
+  SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction
   SmallVector<std::string_view, 8> recipients;
   Instant assigned, connected;
   // Reading back.
   std::unique_ptr<std::byte, AlignedFree> window;
   queue::Extent extent;
   queue::RecordType extent_type = queue::RecordType::none;
-  uint32_t chunk = 0;          // next of the message's
+  uint32_t chunk = 0;  // next of the message's
   bool reading = false;
   // The send under way.
   SmallVector<iovec, 20> pieces;

@@ -1,4 +1,5 @@
-// What is delivered: choosing the next message, reading it back, its transactions, and recording the outcome.
+// What is delivered: choosing the next message, reading it back, its transactions, and recording
+// the outcome.
 
 #include <algorithm>
 #include <cstring>
@@ -21,7 +22,9 @@ void Outbound::restore(const queue::RecoveredMessage& message) {
   schedule_.restore(message.id, message.next_attempt, loop_.wall(), loop_.now());
 }
 
-void Outbound::flush() { schedule_.wake_all(); }
+void Outbound::flush() {
+  schedule_.wake_all();
+}
 
 // Something could be delivered now.
 bool Outbound::work_waits() {
@@ -52,8 +55,8 @@ void Outbound::arm_schedule() {
   if (!at) return;
   // While the next hop is down, its timer is the only one.
   if (!next_hop_.up()) at = std::max(*at, next_hop_.retry_at());
-  // Work that found no connection though it is time: other shards have them all, or one is probing. With
-  // connections of our own under way, their completions lead here again.
+  // Work that found no connection though it is time: other shards have them all, or one is probing.
+  // With connections of our own under way, their completions lead here again.
   if (*at <= loop_.now()) {
     if (delivering_ > 0 || opening_ > 0) return;
     at = loop_.now() + lease_retry;
@@ -153,7 +156,8 @@ void Outbound::damaged(Connection& c, std::string_view what) {
   MX_ASSERT(fits);
   const bool in_dialogue = c.client.need() != Need::ready;
   delivery_over(c);
-  if (in_dialogue) begin_close(c);  // in the middle of a body: the backend must not take it for whole
+  if (in_dialogue)
+    begin_close(c);  // in the middle of a body: the backend must not take it for whole
 }
 
 // Starts a transaction for the next pending recipients. False: none is left.
@@ -207,8 +211,8 @@ void Outbound::send_body(Connection& c) {
   read_record(c, message.chunks[c.chunk].extent);
 }
 
-// The final dot goes with the last piece; the machine is told when it has gone out (on_sent), so that a reply
-// before that is seen to be early.
+// The final dot goes with the last piece; the machine is told when it has gone out (on_sent), so
+// that a reply before that is seen to be early.
 void Outbound::send_pieces(Connection& c, bool last) {
   static constexpr char final_dot[] = ".\r\n";
   if (last) c.pieces.push_back({const_cast<char*>(final_dot), 3});
@@ -225,7 +229,8 @@ void Outbound::send_pieces(Connection& c, bool last) {
 void Outbound::transaction_over(Connection& c) {
   const bool closed = c.client.need() == Need::closed;
   if (closed && c.reused && !c.replied) {
-    // The server closed a connection that had been idle: nothing was tried, and it is not the message's fault.
+    // The server closed a connection that had been idle: nothing was tried, and it is not the
+    // message's fault.
     fresh_.push_front({c.info.id, c.message_slot});
     c.message_slot = not_in_memory;
     c.busy = false;
@@ -248,8 +253,7 @@ void Outbound::record(Connection& c, uint32_t position) {
   if (sent) {
     counters_.recipients_sent.add();
     next_hop_.delivered();
-    const bool known =
-        spool_.journal().mark_done(c.info.id, c.positions[position], 1, loop_.now());
+    const bool known = spool_.journal().mark_done(c.info.id, c.positions[position], 1, loop_.now());
     MX_ASSERT(known || spool_.journal().failed());
   } else {
     ++c.failed_recipients;
@@ -259,7 +263,9 @@ void Outbound::record(Connection& c, uint32_t position) {
   }
   // A refusal is kept and tried again, as with soft_bounce: there are no bounces yet.
   const uint8_t status = sent ? uint8_t{2} : uint8_t{4};
-  log_.line("smtp", "{}: to=<{}>, relay={}, delay={:.2g}, delays={:.2g}/0/0/{:.2g}, dsn={}.{}.{}, status={} ({}{})",
+  log_.line("smtp",
+            "{}: to=<{}>, relay={}, delay={:.2g}, delays={:.2g}/0/0/{:.2g}, dsn={}.{}.{}, "
+            "status={} ({}{})",
             queue::to_text(c.info.id).view(), observe::Peer{c.recipients[position]}, c.where(),
             total.seconds(), std::max(0.0, (total - sending).seconds()), sending.seconds(), status,
             outcome.enhanced.subject, outcome.enhanced.detail, sent ? "sent" : "deferred",
@@ -273,8 +279,7 @@ void Outbound::delivery_over(Connection& c) {
   if (spool_.index().find(c.info.id, left)) {
     const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(left.attempts + 1U, UINT16_MAX));
     const Duration delay = schedule_.delay(attempts);
-    const std::string_view why =
-        c.worst.view().substr(0, limits::defer_reason_bytes_max);
+    const std::string_view why = c.worst.view().substr(0, limits::defer_reason_bytes_max);
     const bool known =
         spool_.journal().mark_deferred(c.info.id, loop_.wall() + delay, attempts, why, loop_.now());
     MX_ASSERT(known || spool_.journal().failed());

@@ -23,7 +23,8 @@ std::string resolve_name(const config::NextHop& host, std::vector<Candidate>* in
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.host.c_str(), std::to_string(host.port).c_str(), &hints, &found);
+  const int error =
+      ::getaddrinfo(host.host.c_str(), std::to_string(host.port).c_str(), &hints, &found);
   if (error != 0) return host.text + ": " + ::gai_strerror(error);
   for (const addrinfo* at = found; at; at = at->ai_next) {
     Candidate candidate;
@@ -90,8 +91,8 @@ bool NextHop::reached() {
   return down_until_us_.exchange(0) != 0;
 }
 
-// Connections that were opened together fail together: that is one failure, and the timer that the first of
-// them has set stays. Only a probe's failure lengthens it.
+// Connections that were opened together fail together: that is one failure, and the timer that the
+// first of them has set stays. Only a probe's failure lengthens it.
 bool NextHop::failed(Instant now, Lease lease) {
   if (lease == Lease::connection && !up()) return false;
   const uint32_t failures = failures_.fetch_add(1, std::memory_order_relaxed);

@@ -1,9 +1,9 @@
-// engine/relay/next_hop.h - the state of a next hop, shared by all shards: its addresses, whether it is up, and
-// how many connections there may be.
+// engine/relay/next_hop.h - the state of a next hop, shared by all shards: its addresses, whether
+// it is up, and how many connections there may be.
 //
-// Destinations, not messages, wait: while the next hop is down, connections are refused here until its timer
-// is over, then one probe is let through; queued messages cost nothing meanwhile. After a recovery the
-// number of connections ramps up with each success.
+// Destinations, not messages, wait: while the next hop is down, connections are refused here until
+// its timer is over, then one probe is let through; queued messages cost nothing meanwhile. After a
+// recovery the number of connections ramps up with each success.
 //
 // Threads: all functions from any thread; atomics, the address list by atomic pointer.
 #pragma once
@@ -31,8 +31,8 @@ class NextHop {
  public:
   NextHop(std::vector<config::NextHop> hosts, uint32_t connections_max, uint64_t seed);
 
-  // Looks the hosts' addresses up (blocking: the main thread's work, or before the shards run). When nothing
-  // is found the old list stays. Returns what went wrong, empty when all is well.
+  // Looks the hosts' addresses up (blocking: the main thread's work, or before the shards run).
+  // When nothing is found the old list stays. Returns what went wrong, empty when all is well.
   std::string resolve();
   bool needs_resolving() const { return has_names_; }
   Candidates candidates() const { return candidates_.load(); }

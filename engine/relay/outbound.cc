@@ -1,4 +1,5 @@
-// The connections: opening, the dialogue's bytes, closing. What is delivered on them is in delivery.cc.
+// The connections: opening, the dialogue's bytes, closing. What is delivered on them is in
+// delivery.cc.
 
 #include "engine/relay/outbound.h"
 
@@ -18,9 +19,8 @@ constexpr std::string_view down_alarm = "next-hop-down";
 
 }  // namespace
 
-Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHop& next_hop,
-                   observe::LogStream& log, observe::Alarms& alarms, observe::Counters& counters,
-                   uint64_t seed)
+Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHop& next_hop, observe::LogStream& log,
+                   observe::Alarms& alarms, observe::Counters& counters, uint64_t seed)
     : loop_(loop),
       spool_(spool),
       next_hop_(next_hop),
@@ -39,8 +39,8 @@ Outbound::~Outbound() {
 
 void Outbound::set_snapshot(policy::SnapshotPointer snapshot) {
   snapshot_ = std::move(snapshot);
-  schedule_.set_backoff({snapshot_->settings.queue.minimal_backoff,
-                         snapshot_->settings.queue.maximal_backoff});
+  schedule_.set_backoff(
+      {snapshot_->settings.queue.minimal_backoff, snapshot_->settings.queue.maximal_backoff});
 }
 
 // Gives work to idle connections, opens more while there is work for them, and sees to the timer.
@@ -304,7 +304,8 @@ void Outbound::on_timer(io::Timer& timer) {
     c.client.quit();
     advance(c);
   } else if (c.reading) {
-    loop_.timers.arm(c.timer, loop_.now() + seconds(60));  // the disk is slow: not the server's fault
+    loop_.timers.arm(c.timer,
+                     loop_.now() + seconds(60));  // the disk is slow: not the server's fault
   } else {
     c.client.command_timeout();
     advance(c);

@@ -1,14 +1,14 @@
-// engine/relay/outbound.h - delivery: takes messages in order, gives each to a pooled connection to the next
-// hop, and records what became of every recipient.
+// engine/relay/outbound.h - delivery: takes messages in order, gives each to a pooled connection to
+// the next hop, and records what became of every recipient.
 //
-// A message is delivered from memory right after its 250, or read back from the journal. Its pending
-// recipients are split by the recipient limit into transactions, made one after the other on one connection.
-// What is delivered becomes a mark in the journal; what is not waits in the schedule. A connection serves many
-// messages and is closed after a short idle time.
+// A message is delivered from memory right after its 250, or read back from the journal. Its
+// pending recipients are split by the recipient limit into transactions, made one after the other
+// on one connection. What is delivered becomes a mark in the journal; what is not waits in the
+// schedule. A connection serves many messages and is closed after a short idle time.
 //
-// A receive is always prepared on an open connection, also while a body is being sent, so that a reply that
-// comes before the end of data is seen as what it is (V62).
-// Owner and threads: one shard; the NextHop is shared.
+// A receive is always prepared on an open connection, also while a body is being sent, so that a
+// reply that comes before the end of data is seen as what it is (V62). Owner and threads: one
+// shard; the NextHop is shared.
 #pragma once
 
 #include <sys/uio.h>
@@ -37,7 +37,9 @@ inline constexpr uint8_t op_connect = 32;
 inline constexpr uint8_t op_send = 33;
 inline constexpr uint8_t op_reply = 34;  // receive
 inline constexpr uint8_t op_read = 35;   // from the journal
-constexpr bool is_relay_op(uint8_t kind) { return kind / 16 == 2; }
+constexpr bool is_relay_op(uint8_t kind) {
+  return kind / 16 == 2;
+}
 inline constexpr uint8_t timer_connection = 32;
 inline constexpr uint8_t timer_schedule = 33;
 
@@ -66,7 +68,9 @@ class Outbound {
   uint32_t connections() const { return connections_.used(); }
   void end_all();
   uint32_t delivering() const { return delivering_; }
-  size_t waiting() const { return fresh_.size() + schedule_.ready_count() + schedule_.deferred_count(); }
+  size_t waiting() const {
+    return fresh_.size() + schedule_.ready_count() + schedule_.deferred_count();
+  }
 
  private:
   struct Connection;
@@ -117,7 +121,7 @@ class Outbound {
   io::SlotPool<Connection> connections_;
   std::vector<uint32_t> idle_;
   io::Timer schedule_timer_;
-  uint32_t opening_ = 0;     // connections that are not ready for their first message yet
+  uint32_t opening_ = 0;  // connections that are not ready for their first message yet
   uint32_t delivering_ = 0;
   bool fresh_turn_ = true;
   bool shutting_down_ = false;

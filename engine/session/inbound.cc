@@ -63,9 +63,8 @@ void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   s->server.set_client("unknown", s->ip.view());
   log_.line("smtpd", "connect from unknown[{}]", s->ip.view());
   char byte = 0;
-  const bool talked_first =
-      snapshot_->settings.server.forbid_unauth_pipelining &&
-      ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  const bool talked_first = snapshot_->settings.server.forbid_unauth_pipelining &&
+                            ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
   s->server.connected(talked_first);
   advance(*s);
   settle(*s);
@@ -124,7 +123,8 @@ void Inbound::decide(Session& s) {
   // A transaction keeps the policy that it began with.
   if (question.stage == smtp::Stage::mail) s.snapshot = snapshot_;
   smtp::Verdict verdict =
-      policy::decide(s.snapshot->policy, facts, question, s.server.transaction(), loop_.wall()).verdict;
+      policy::decide(s.snapshot->policy, facts, question, s.server.transaction(), loop_.wall())
+          .verdict;
   if (verdict.permitted() && question.stage == smtp::Stage::mail) reserve_space(s, verdict);
   if (!verdict.permitted()) refuse(s, verdict);
   s.server.answer(verdict);
@@ -246,7 +246,8 @@ void Inbound::begin_close(Session& s) {
   if (s.in_flight > 0) loop_.ring.cancel_fd(s.fd.get(), {});
 }
 
-// The end of every entry into a session: frees it when it is over. The session is not touched after this.
+// The end of every entry into a session: frees it when it is over. The session is not touched after
+// this.
 void Inbound::settle(Session& s) {
   if (!s.closing || s.in_flight > 0 || s.committing) return;
   s.intake.reset(spool_);

@@ -1,11 +1,12 @@
 // engine/session/inbound.h - the SMTP sessions of a shard: drives the server machine over the ring.
 //
-// One thing at a time is under way in a session: while a reply is being sent nothing is processed, so the
-// machine's output buffer is the send buffer. The next receive is prepared together with the send. A session
-// that has to wait (for the journal's flush, for memory) is simply not advanced until then. Its slot is freed
-// when its last operation has completed.
+// One thing at a time is under way in a session: while a reply is being sent nothing is processed,
+// so the machine's output buffer is the send buffer. The next receive is prepared together with the
+// send. A session that has to wait (for the journal's flush, for memory) is simply not advanced
+// until then. Its slot is freed when its last operation has completed.
 //
-// Owner and threads: one shard. Limits: sessions_max slots; beyond it connections get a 421 and are closed.
+// Owner and threads: one shard. Limits: sessions_max slots; beyond it connections get a 421 and are
+// closed.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,9 @@ inline constexpr uint8_t op_command = 16;  // receive of commands into a ring bu
 inline constexpr uint8_t op_body = 17;     // receive of a body into a block
 inline constexpr uint8_t op_reply = 18;    // send
 inline constexpr uint8_t op_close = 19;
-constexpr bool is_session_op(uint8_t kind) { return kind / 16 == 1; }
+constexpr bool is_session_op(uint8_t kind) {
+  return kind / 16 == 1;
+}
 inline constexpr uint8_t timer_session = 16;
 
 // A message that has become durable, for the relay.
@@ -57,7 +60,8 @@ class Inbound {
   void resume_waiting();
   bool next_accepted(Accepted& accepted);
 
-  // Orderly end: no new transaction; idle sessions get 421 4.3.2 at once, the others at their next command.
+  // Orderly end: no new transaction; idle sessions get 421 4.3.2 at once, the others at their next
+  // command.
   void begin_shutdown();
   // The time is up: everybody gets 421 4.3.2.
   void end_all();
@@ -94,10 +98,10 @@ class Inbound {
   observe::Counters& counters_;
   policy::SnapshotPointer snapshot_;
   io::SlotPool<Session> sessions_;
-  mail::EnvelopeWriter envelope_;    // of the message at hand
-  std::vector<uint32_t> waiting_;    // slots, in order of arrival
+  mail::EnvelopeWriter envelope_;  // of the message at hand
+  std::vector<uint32_t> waiting_;  // slots, in order of arrival
   std::vector<uint32_t> resuming_;
-  std::vector<uint32_t> starved_;    // no receive buffer was free
+  std::vector<uint32_t> starved_;  // no receive buffer was free
   std::vector<Accepted> accepted_;
   size_t accepted_at_ = 0;
   bool shutting_down_ = false;

@@ -172,8 +172,8 @@ void Inbound::log_accepted(Session& s, queue::MessageId id) {
             observe::Peer{tx.sender()}, s.message_size, tx.recipient_count());
 }
 
-// "disconnect from unknown[1.2.3.4] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4": accepted/total where they
-// differ, as Postfix prints it.
+// "disconnect from unknown[1.2.3.4] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4": accepted/total
+// where they differ, as Postfix prints it.
 void Inbound::log_disconnect(Session& s) {
   const smtp::CommandCounts& counts = s.server.counts();
   fmt::memory_buffer text;
@@ -185,7 +185,7 @@ void Inbound::log_disconnect(Session& s) {
     else
       fmt::format_to(std::back_inserter(text), " {}={}/{}", name, ok, all);
   };
-  const auto count = [&](const char* name, const uint32_t (&pair)[2]) {
+  const auto count = [&](const char* name, const uint32_t(&pair)[2]) {
     accepted += pair[0];
     total += pair[1];
     show(name, pair[0], pair[1]);

@@ -10,7 +10,8 @@ namespace {
 
 using Event = smtp::DataScanner::Event;
 
-// A message of up to this many blocks is sent to the backend from memory; a larger one is read back.
+// A message of up to this many blocks is sent to the backend from memory; a larger one is read
+// back.
 constexpr uint32_t kept_blocks_max = 16;
 // The promise to a body that outgrows it is extended in steps of this.
 constexpr uint64_t promise_step = 1U << 20;
@@ -20,7 +21,8 @@ constexpr uint32_t block_bytes = limits::body_block_bytes;
 
 }  // namespace
 
-void Intake::begin(spool::Spool& spool, const IntakeLimits& limits, uint64_t promised, WallTime now) {
+void Intake::begin(spool::Spool& spool, const IntakeLimits& limits, uint64_t promised,
+                   WallTime now) {
   MX_ASSERT(!active_);
   *this = Intake();
   limits_ = limits;
@@ -74,14 +76,15 @@ void Intake::account(spool::Spool& spool, std::string_view stored) {
 
 queue::Status Intake::put_header(spool::Spool& spool) {
   if (header_put_) return queue::Status::ok;
-  // Without a header of its own, the body must not run into ours; an mbox "From " line becomes a header.
+  // Without a header of its own, the body must not run into ours; an mbox "From " line becomes a
+  // header.
   const uint32_t own_size = header_.size();
   if (stored_ > 0 && headers_.first_line() == mail::HeaderScan::FirstLine::mailbox_from)
     header_.append("X-Mailbox-Line: ");
   else if (stored_ > 0 && !headers_.starts_with_header())
     header_.append("\r\n");
-  const queue::Status status = spool.journal().append_chunk(draft_, queue::ChunkKind::header,
-                                                            as_bytes(header_.text()));
+  const queue::Status status =
+      spool.journal().append_chunk(draft_, queue::ChunkKind::header, as_bytes(header_.text()));
   if (status == queue::Status::later) header_.resize(own_size);
   header_put_ = status == queue::Status::ok;
   return status;
@@ -167,7 +170,8 @@ size_t Intake::store(spool::Spool& spool, std::string_view bytes) {
   return n;
 }
 
-// The held-back bytes at the end of pending_ go back into the block, where the next receive continues.
+// The held-back bytes at the end of pending_ go back into the block, where the next receive
+// continues.
 bool Intake::park_tail(spool::Spool& spool) {
   const std::string_view tail = pending_.text().substr(pending_at_);
   MX_ASSERT(tail.size() < 4);
@@ -223,7 +227,8 @@ bool Intake::scan_block(spool::Spool& spool) {
   scanned_ += static_cast<uint32_t>(step.clean);
   on_event(step.event);
   if (step.event == Event::more) return true;
-  // What follows the event is taken out of the block: it is scanned (or, after the end, is commands) next.
+  // What follows the event is taken out of the block: it is scanned (or, after the end, is
+  // commands) next.
   pending_.append(in.substr(step.taken));
   current_.bytes = scanned_;
   return true;

@@ -1,13 +1,15 @@
 // engine/session/intake.h - takes one message body from the socket's bytes to a durable commit.
 //
-// Bytes are received straight into a block of the spool and scanned in place. Clean text, which is nearly all,
-// is never moved: a block is copied into the journal's batch when it is full or the body ends. At the first
-// event that changes bytes (a bare CR or LF, a lone dot that ends nothing) the rest of what was received goes
-// through a slower path that copies while it normalises, in linear time.
+// Bytes are received straight into a block of the spool and scanned in place. Clean text, which is
+// nearly all, is never moved: a block is copied into the journal's batch when it is full or the
+// body ends. At the first event that changes bytes (a bare CR or LF, a lone dot that ends nothing)
+// the rest of what was received goes through a slower path that copies while it normalises, in
+// linear time.
 //
-// A step can have to wait (`Step::wait`): for a block of memory or for room in the journal's batch; the owner
-// calls again after Spool::take_room_signal(). Whatever is refused in the middle (too big, no space, device
-// failed) is received to its end and thrown away, so that the dialogue stays in step.
+// A step can have to wait (`Step::wait`): for a block of memory or for room in the journal's batch;
+// the owner calls again after Spool::take_room_signal(). Whatever is refused in the middle (too
+// big, no space, device failed) is received to its end and thrown away, so that the dialogue stays
+// in step.
 //
 // Owner and threads: one session of one shard; every call gets the Spool.
 #pragma once
@@ -32,9 +34,9 @@ class Intake {
  public:
   enum class Step : uint8_t { more, wait, end };
 
-  // Starts a message: draws its id. `header` is our header block (ends in CRLF); set_header() may follow the
-  // id. REQUIRES idle().
-  // `promised` bytes are reserved in the segment pool for it; reset() and commit() give them back.
+  // Starts a message: draws its id. `header` is our header block (ends in CRLF); set_header() may
+  // follow the id. REQUIRES idle(). `promised` bytes are reserved in the segment pool for it;
+  // reset() and commit() give them back.
   void begin(spool::Spool& spool, const IntakeLimits& limits, uint64_t promised, WallTime now);
   bool idle() const { return !active_; }
   queue::MessageId id() const { return draft_.id(); }
@@ -54,9 +56,10 @@ class Intake {
 
   // After Step::end: hands the message to the journal. ok: a result with `cookie` follows.
   // `later`: call again after room.
-  queue::Status commit(spool::Spool& spool, uint16_t recipient_count, Bytes envelope, uint64_t cookie);
-  // The committed message's bytes for immediate delivery: moves them into `message`, or gives the blocks
-  // back when they are no longer all in memory or memory is short (then false).
+  queue::Status commit(spool::Spool& spool, uint16_t recipient_count, Bytes envelope,
+                       uint64_t cookie);
+  // The committed message's bytes for immediate delivery: moves them into `message`, or gives the
+  // blocks back when they are no longer all in memory or memory is short (then false).
   bool keep(spool::Spool& spool, spool::Message& message);
   // Ends the message in whatever state it is; everything goes back.
   void reset(spool::Spool& spool);
@@ -86,22 +89,23 @@ class Intake {
   smtp::BodyFacts facts_;
   queue::Draft draft_;
   spool::HeaderBlock header_;
-  spool::BodyParts sealed_;        // blocks already in the journal, kept for delivery
-  spool::BodyPart current_;        // being filled; bytes: received so far
-  uint32_t scanned_ = 0;           // of current_.bytes; the rest (at most 3 bytes) waits for what follows
-  uint64_t stored_ = 0;            // body bytes as stored
-  uint64_t promised_ = 0;          // bytes reserved in the pool for this message
-  // The slower path: bytes outside the block, where the scan stands in them, what the last step found.
+  spool::BodyParts sealed_;  // blocks already in the journal, kept for delivery
+  spool::BodyPart current_;  // being filled; bytes: received so far
+  uint32_t scanned_ = 0;     // of current_.bytes; the rest (at most 3 bytes) waits for what follows
+  uint64_t stored_ = 0;      // body bytes as stored
+  uint64_t promised_ = 0;    // bytes reserved in the pool for this message
+  // The slower path: bytes outside the block, where the scan stands in them, what the last step
+  // found.
   SmallVector<char, 16> pending_;
   size_t pending_at_ = 0;
-  size_t unstored_ = 0;            // clean bytes from pending_at_ on
-  size_t event_bytes_ = 0;         // behind them: to be skipped
-  FixedText<2> emit_;              // to be stored in their place
+  size_t unstored_ = 0;     // clean bytes from pending_at_ on
+  size_t event_bytes_ = 0;  // behind them: to be skipped
+  FixedText<2> emit_;       // to be stored in their place
   bool active_ = false;
   bool ended_ = false;
   bool header_put_ = false;
-  bool body_put_ = false;          // the last block is in the journal
-  bool forgetting_ = false;        // sealed blocks are not kept: the message is too large for that
+  bool body_put_ = false;    // the last block is in the journal
+  bool forgetting_ = false;  // sealed blocks are not kept: the message is too large for that
 };
 
 }  // namespace mx::session

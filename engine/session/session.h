@@ -6,7 +6,8 @@
 namespace mx::session {
 
 struct Inbound::Session {
-  Session(uint32_t own_slot, io::Fd socket, const io::Endpoint& from, policy::SnapshotPointer pinned)
+  Session(uint32_t own_slot, io::Fd socket, const io::Endpoint& from,
+          policy::SnapshotPointer pinned)
       : slot(own_slot),
         fd(std::move(socket)),
         ip(from.ip_text()),
@@ -31,15 +32,15 @@ struct Inbound::Session {
   SmallVector<char, 224> pending;  // received commands; fed up to pending_at
   uint32_t pending_at = 0;
   WallTime arrival;
-  uint64_t promised = 0;       // reserved at MAIL, until the intake takes it over
+  uint64_t promised = 0;  // reserved at MAIL, until the intake takes it over
   uint64_t message_size = 0;
-  uint8_t in_flight = 0;       // operations whose completion is still to come
-  bool receiving = false;      // one of them is a receive
+  uint8_t in_flight = 0;   // operations whose completion is still to come
+  bool receiving = false;  // one of them is a receive
   bool receive_is_body = false;
   bool sending = false;
-  bool pausing = false;        // an error sleep is on
-  bool waiting = false;        // for memory or the journal
-  bool committing = false;     // handed to the journal, result to come
+  bool pausing = false;     // an error sleep is on
+  bool waiting = false;     // for memory or the journal
+  bool committing = false;  // handed to the journal, result to come
   bool closing = false;
 
   std::string_view input() const { return pending.text().substr(pending_at); }

@@ -85,7 +85,9 @@ Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms
       next_hop_(next_hop),
       shards_(shards) {}
 
-Control::~Control() { stop(); }
+Control::~Control() {
+  stop();
+}
 
 std::string Control::start() {
   sockaddr_un at{};
@@ -154,20 +156,23 @@ bool Control::status(int client) {
   std::vector<Row> rows;
   for (size_t i = 0; i < shards_.size(); ++i) {
     size_t at = 0;
-    observe::each_counter(shards_[i]->counters(), [&](const char* name, const char*, uint64_t value) {
-      if (i == 0) rows.push_back({name, 0});
-      rows[at++].sum += value;
-    });
+    observe::each_counter(shards_[i]->counters(),
+                          [&](const char* name, const char*, uint64_t value) {
+                            if (i == 0) rows.push_back({name, 0});
+                            rows[at++].sum += value;
+                          });
   }
   for (const Row& row : rows)
     out += fmt::format("{}\"{}\":{}", &row == rows.data() ? "" : ",", row.name, row.sum);
-  out += fmt::format("}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
-                     "\"next_hop_up\":{},\"alarms\":[",
-                     shards_.size(), pool_.free_segments(), pool_.free_bytes(),
-                     quoted(next_hop_.name()), next_hop_.up());
+  out += fmt::format(
+      "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
+      "\"next_hop_up\":{},\"alarms\":[",
+      shards_.size(), pool_.free_segments(), pool_.free_bytes(), quoted(next_hop_.name()),
+      next_hop_.up());
   bool first = true;
   for (const auto& [name, text] : alarms_.raised()) {
-    out += fmt::format("{}{{\"name\":{},\"text\":{}}}", first ? "" : ",", quoted(name), quoted(text));
+    out +=
+        fmt::format("{}{{\"name\":{},\"text\":{}}}", first ? "" : ",", quoted(name), quoted(text));
     first = false;
   }
   return send_all(client, out + "]}\n");
@@ -205,8 +210,9 @@ std::string Control::describe(const Listed& listed) {
   if (!bytes) return "";
   if (files_.read(extent.segment, window.offset, {bytes.get(), window.length}) != window.length)
     return "";
-  const auto payload = queue::decode_record({bytes.get(), window.length}, extent, pool_.life(extent.segment),
-                                            queue::RecordType::commit, listed.info.id);
+  const auto payload =
+      queue::decode_record({bytes.get(), window.length}, extent, pool_.life(extent.segment),
+                           queue::RecordType::commit, listed.info.id);
   queue::CommitView commit;
   mail::EnvelopeReader envelope;
   if (!payload || !commit.open(*payload) || !envelope.open(commit.envelope())) return "";

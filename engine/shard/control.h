@@ -1,9 +1,10 @@
 // engine/shard/control.h - the control socket QUEUE_DIRECTORY/ringmx.sock, for mxq.
 //
-// One request a connection: a line `status`, `list` or `flush`; the answer is JSON lines, then end of file. A
-// thread of its own serves one client at a time, with time-outs; it asks a shard for a bounded page at a time
-// through its mailbox and reads envelopes from the segments itself, so that a listing of a million messages
-// costs the shards little. Who may connect is decided by the file's mode (0660, mail_owner).
+// One request a connection: a line `status`, `list` or `flush`; the answer is JSON lines, then end
+// of file. A thread of its own serves one client at a time, with time-outs; it asks a shard for a
+// bounded page at a time through its mailbox and reads envelopes from the segments itself, so that
+// a listing of a million messages costs the shards little. Who may connect is decided by the file's
+// mode (0660, mail_owner).
 //
 // Threads: start() and stop() by the main thread; the rest is the control thread.
 #pragma once

@@ -34,9 +34,7 @@ struct Acceptor {
 
 // Everything that lives on the shard's thread, in the order in which it is built.
 struct Shard::Runtime {
-  Runtime(Shard& owner, io::Ring&& ring)
-      : shard(owner),
-        loop(std::move(ring), nullptr) {}
+  Runtime(Shard& owner, io::Ring&& ring) : shard(owner), loop(std::move(ring), nullptr) {}
   ~Runtime() {
     for (io::Timer* timer : {&journal_timer, &accept_timer, &shutdown_timer})
       loop.timers.cancel(*timer);
@@ -84,11 +82,11 @@ std::string Shard::Runtime::start() {
   spool_settings.journal.largest_known_id = shard.shared_.largest_known_id;
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
   spool_settings.index_capacity = index_capacity;
-  spool_settings.batch_bytes =
-      static_cast<uint32_t>(std::clamp<uint64_t>(settings.queue.segment_size / 4, 64U << 10, 1U << 20));
-  spool = std::make_unique<spool::Spool>(spool_settings, loop, shard.shared_.files,
-                                         shard.shared_.pool, shard.log_, shard.shared_.alarms,
-                                         shard.counters_);
+  spool_settings.batch_bytes = static_cast<uint32_t>(
+      std::clamp<uint64_t>(settings.queue.segment_size / 4, 64U << 10, 1U << 20));
+  spool =
+      std::make_unique<spool::Spool>(spool_settings, loop, shard.shared_.files, shard.shared_.pool,
+                                     shard.log_, shard.shared_.alarms, shard.counters_);
   const uint32_t sessions =
       std::max(1U, settings.resources.sessions_max / settings.resources.shards);
   inbound = std::make_unique<session::Inbound>(loop, *spool, shard.log_, shard.counters_, sessions);
@@ -105,7 +103,8 @@ std::string Shard::Runtime::start() {
   accept_timer.kind = timer_accept;
   shutdown_timer.kind = timer_shutdown;
   for (const io::Fd& listener : shard.listeners_)
-    for (uint32_t i = 0; i < accepts_outstanding; ++i) acceptors.push_back({listener.get(), {}, false});
+    for (uint32_t i = 0; i < accepts_outstanding; ++i)
+      acceptors.push_back({listener.get(), {}, false});
   arm_wake();
   arm_accepts();
   return "";
@@ -113,8 +112,8 @@ std::string Shard::Runtime::start() {
 
 void Shard::Runtime::arm_wake() {
   wake_armed = true;
-  loop.ring.read(shard.wake_.get(), {reinterpret_cast<std::byte*>(&wake_value), sizeof wake_value}, 0,
-                 {op_wake, 0, 0});
+  loop.ring.read(shard.wake_.get(), {reinterpret_cast<std::byte*>(&wake_value), sizeof wake_value},
+                 0, {op_wake, 0, 0});
 }
 
 void Shard::Runtime::arm_accepts() {
@@ -288,10 +287,16 @@ void Shard::publish(policy::SnapshotPointer snapshot) {
   runtime_->outbound->set_snapshot(snapshot_);
 }
 
-void Shard::begin_shutdown() { runtime_->begin_shutdown(); }
+void Shard::begin_shutdown() {
+  runtime_->begin_shutdown();
+}
 
-void Shard::flush_queue() { runtime_->outbound->flush(); }
+void Shard::flush_queue() {
+  runtime_->outbound->flush();
+}
 
-queue::Index& Shard::index() { return runtime_->spool->index(); }
+queue::Index& Shard::index() {
+  return runtime_->spool->index();
+}
 
 }  // namespace mx::shard

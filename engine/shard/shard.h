@@ -1,8 +1,9 @@
-// engine/shard/shard.h - one thread that does everything for its connections: accepts, takes mail in, makes it
-// durable, delivers it. Shards share nothing but the segment pool, the next hop's state, alarms and immutable
-// snapshots; others speak to a shard through its mailbox.
+// engine/shard/shard.h - one thread that does everything for its connections: accepts, takes mail
+// in, makes it durable, delivers it. Shards share nothing but the segment pool, the next hop's
+// state, alarms and immutable snapshots; others speak to a shard through its mailbox.
 //
-// Threads: the constructor and post() from any thread; run() is the thread's body and owns all else.
+// Threads: the constructor and post() from any thread; run() is the thread's body and owns all
+// else.
 #pragma once
 
 #include <atomic>
@@ -40,7 +41,7 @@ struct Shared {
   relay::NextHop& next_hop;
   queue::SegmentPool& pool;
   const spool::SegmentFiles& files;
-  uint64_t epoch = 0;               // of this start of the process
+  uint64_t epoch = 0;  // of this start of the process
   queue::MessageId largest_known_id;
 };
 
@@ -50,8 +51,8 @@ class Shard {
         std::vector<io::Fd> listeners, std::vector<const queue::RecoveredMessage*> messages);
   ~Shard();
 
-  // Runs until shut down. `ready` is called once: with an empty text when the shard serves, else with why it
-  // can't (then run() returns).
+  // Runs until shut down. `ready` is called once: with an empty text when the shard serves, else
+  // with why it can't (then run() returns).
   void run(const std::function<void(std::string)>& ready);
 
   // Has `task` run by the shard's thread, soon. After the shard has ended the task is dropped.

@@ -1,9 +1,11 @@
-// engine/spool/block_pool.h - the memory of a shard for message bodies: 16 KiB blocks out of one mapping.
+// engine/spool/block_pool.h - the memory of a shard for message bodies: 16 KiB blocks out of one
+// mapping.
 //
-// A body is received into blocks, copied from them into the journal's batch, and the same blocks then serve
-// as the cache for immediate delivery: one copy in, none out. The pool is the bound (`ringmx_body_cache`);
-// an empty pool is back-pressure on receiving, and messages are kept for delivery only while a quarter is free.
-// Pages are touched on first use. Owner and threads: one shard.
+// A body is received into blocks, copied from them into the journal's batch, and the same blocks
+// then serve as the cache for immediate delivery: one copy in, none out. The pool is the bound
+// (`ringmx_body_cache`); an empty pool is back-pressure on receiving, and messages are kept for
+// delivery only while a quarter is free. Pages are touched on first use. Owner and threads: one
+// shard.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// engine/spool/message.h - a message on its way to the backend: its envelope, and its bytes either still in
-// memory (just accepted) or as places in the journal to read them back from.
+// engine/spool/message.h - a message on its way to the backend: its envelope, and its bytes either
+// still in memory (just accepted) or as places in the journal to read them back from.
 #pragma once
 
 #include <vector>
@@ -18,8 +18,8 @@ struct Message {
   queue::MessageId id;
   EnvelopeBytes envelope;  // proto/mail/envelope.h
   bool in_memory = false;
-  HeaderBlock header;      // in_memory: wire form, ends in CRLF
-  BodyParts parts;         // in_memory: wire form, dot-stuffed, without the final dot
+  HeaderBlock header;                   // in_memory: wire form, ends in CRLF
+  BodyParts parts;                      // in_memory: wire form, dot-stuffed, without the final dot
   std::vector<queue::ChunkRef> chunks;  // else: header and body chunks in order
 };
 

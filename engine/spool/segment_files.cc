@@ -78,7 +78,8 @@ std::expected<void, std::string> SegmentFiles::open_segment(uint32_t segment, bo
   struct stat facts;
   if (::fstat(fd.get(), &facts) != 0) return failed(path);
   if (facts.st_size != geometry_.segment_bytes)
-    return std::unexpected(path + ": has " + std::to_string(facts.st_size) + " bytes, but ringmx_segment_size is " +
+    return std::unexpected(path + ": has " + std::to_string(facts.st_size) +
+                           " bytes, but ringmx_segment_size is " +
                            std::to_string(geometry_.segment_bytes) +
                            ": a queue keeps the segment size that it was made with");
   if (!read_only && ::fsync(fd.get()) != 0) return failed(path);

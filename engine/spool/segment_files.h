@@ -1,12 +1,14 @@
-// engine/spool/segment_files.h - the files behind the segment pool: QUEUE_DIRECTORY/segments/seg-000000 ….
+// engine/spool/segment_files.h - the files behind the segment pool:
+// QUEUE_DIRECTORY/segments/seg-000000 ….
 //
-// Made once, written full of zeros under another name, synced, renamed, directory synced; from then on only
-// overwritten in place, so that a flush never has metadata to commit. Opened with O_DIRECT; where the file
-// system has none (tmpfs) buffered writes with fdatasync are used and said. At open every file and the
-// directory are synced before anything is read: what is believed is on the disk.
+// Made once, written full of zeros under another name, synced, renamed, directory synced; from then
+// on only overwritten in place, so that a flush never has metadata to commit. Opened with O_DIRECT;
+// where the file system has none (tmpfs) buffered writes with fdatasync are used and said. At open
+// every file and the directory are synced before anything is read: what is believed is on the disk.
 //
-// Threads: start() and the blocking reads belong to one thread before the shards run; fd() is constant after
-// a segment has been opened and safe from any thread; make_rest() is the body of a background thread.
+// Threads: start() and the blocking reads belong to one thread before the shards run; fd() is
+// constant after a segment has been opened and safe from any thread; make_rest() is the body of a
+// background thread.
 #pragma once
 
 #include <atomic>
@@ -25,12 +27,14 @@ class SegmentFiles final : public queue::SegmentReader {
  public:
   SegmentFiles(std::string queue_directory, queue::Geometry geometry);
 
-  // Creates directories, opens the segments that exist and syncs them. The error names file and reason;
-  // another ringmx on this queue is one (the directory is locked). `read_only` makes nothing and takes no lock.
+  // Creates directories, opens the segments that exist and syncs them. The error names file and
+  // reason; another ringmx on this queue is one (the directory is locked). `read_only` makes
+  // nothing and takes no lock.
   std::expected<void, std::string> open(bool read_only);
   // Makes segments until `count` exist or an error is met (then the text).
   std::expected<void, std::string> make(uint32_t count);
-  // Makes one more and tells the pool; false when all exist or on an error (logged by the caller as `why`).
+  // Makes one more and tells the pool; false when all exist or on an error (logged by the caller as
+  // `why`).
   bool make_next(queue::SegmentPool& pool, std::string* why);
 
   uint32_t existing() const { return existing_.load(std::memory_order_acquire); }

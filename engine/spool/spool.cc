@@ -58,9 +58,11 @@ void Spool::on_completion(const io::Completion& completion) {
 void Spool::report_failure() {
   if (std::exchange(failure_reported_, true)) return;
   pool_.fail_device();
-  alarms_.raise(log_, "journal",
-                "writing to or flushing the queue failed: nothing is accepted or delivered until ringmx is "
-                "restarted; check the disk under " + files_.directory());
+  alarms_.raise(
+      log_, "journal",
+      "writing to or flushing the queue failed: nothing is accepted or delivered until ringmx is "
+      "restarted; check the disk under " +
+          files_.directory());
   room_ = true;
 }
 

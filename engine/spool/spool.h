@@ -1,11 +1,13 @@
-// engine/spool/spool.h - a shard's journal on its ring: performs the journal's writes and flushes, holds the
-// body memory, and keeps just accepted messages in it for immediate delivery.
+// engine/spool/spool.h - a shard's journal on its ring: performs the journal's writes and flushes,
+// holds the body memory, and keeps just accepted messages in it for immediate delivery.
 //
-// Life of a body: received into blocks → copied into the journal's batch → flushed → (250) → sent from the
-// same blocks → blocks back. A message whose blocks are gone is read back from the journal.
+// Life of a body: received into blocks → copied into the journal's batch → flushed → (250) → sent
+// from the same blocks → blocks back. A message whose blocks are gone is read back from the
+// journal.
 //
-// Owner and threads: one shard. Fails: a device error fails the journal for good (queue/journal.h); this
-// raises the alarm `journal` and from then on nothing is accepted or delivered until a restart.
+// Owner and threads: one shard. Fails: a device error fails the journal for good (queue/journal.h);
+// this raises the alarm `journal` and from then on nothing is accepted or delivered until a
+// restart.
 #pragma once
 
 #include <cstdint>
@@ -27,13 +29,15 @@ namespace mx::spool {
 // Completion kinds of this folder.
 inline constexpr uint8_t op_journal_write = 48;
 inline constexpr uint8_t op_journal_flush = 49;
-constexpr bool is_spool_op(uint8_t kind) { return kind / 16 == 3; }
+constexpr bool is_spool_op(uint8_t kind) {
+  return kind / 16 == 3;
+}
 
 struct SpoolSettings {
   queue::JournalSettings journal;
-  uint32_t batch_bytes = 1U << 20;     // each of two
+  uint32_t batch_bytes = 1U << 20;  // each of two
   uint64_t body_memory_bytes = 64ULL << 20;
-  uint32_t index_capacity = 1'000'000; // unfinished messages of the shard
+  uint32_t index_capacity = 1'000'000;  // unfinished messages of the shard
 };
 
 class Spool final : private queue::Device {
@@ -53,7 +57,8 @@ class Spool final : private queue::Device {
   void on_completion(const io::Completion& completion);
   // End of turn: starts what the journal has to write.
   void pump();
-  // True once after something was given back that sessions may wait for: a flush is done or blocks are free.
+  // True once after something was given back that sessions may wait for: a flush is done or blocks
+  // are free.
   bool take_room_signal() { return std::exchange(room_, false); }
   void blocks_freed() { room_ = true; }
   // Drops a message from memory (its blocks come back); the journal still has it.

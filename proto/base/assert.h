@@ -1,9 +1,10 @@
 // proto/base/assert.h - asserts that stay on in release.
 //
-// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not hold the
-// process stops at once, the supervisor starts it again and the queue recovers. It is never used for
-// conditions that input can bring about. MX_VERIFY is for checks that cost more than a few instructions;
-// it is compiled only into builds with MX_VERIFY_BUILD (sanitizer and simulation builds).
+// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not
+// hold the process stops at once, the supervisor starts it again and the queue recovers. It is
+// never used for conditions that input can bring about. MX_VERIFY is for checks that cost more than
+// a few instructions; it is compiled only into builds with MX_VERIFY_BUILD (sanitizer and
+// simulation builds).
 #pragma once
 
 namespace mx {

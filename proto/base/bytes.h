@@ -1,5 +1,6 @@
 // proto/base/bytes.h - the two ways in which memory is passed: bytes (raw) and string_view (text).
-// Neither owns anything and neither ends in NUL. The lifetime is that of the owner named by the function.
+// Neither owns anything and neither ends in NUL. The lifetime is that of the owner named by the
+// function.
 #pragma once
 
 #include <cstddef>

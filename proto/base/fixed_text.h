@@ -1,5 +1,5 @@
-// proto/base/fixed_text.h - text of bounded length held in the object. An append that does not fit changes
-// nothing and returns false: there is no silent cut.
+// proto/base/fixed_text.h - text of bounded length held in the object. An append that does not fit
+// changes nothing and returns false: there is no silent cut.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// proto/base/intrusive_list.h - doubly linked list whose links live in the elements: no allocation, O(1)
-// removal. An element is in at most one list by a given link; a destroyed element must be in none.
+// proto/base/intrusive_list.h - doubly linked list whose links live in the elements: no allocation,
+// O(1) removal. An element is in at most one list by a given link; a destroyed element must be in
+// none.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ struct ListLink {
   ~ListLink() { MX_ASSERT(!linked()); }
 };
 
-// List of T by its member `Link`. Not thread safe; elements are owned elsewhere and outlive their membership.
+// List of T by its member `Link`. Not thread safe; elements are owned elsewhere and outlive their
+// membership.
 template <typename T, ListLink T::* Link>
 class IntrusiveList {
  public:

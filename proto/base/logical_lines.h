@@ -1,9 +1,11 @@
-// proto/base/logical_lines.h - Postfix's way from physical to logical lines: the one reader for main.cf,
-// table sources, aliases and /file lists (postconf(5), "Postfix configuration file format").
+// proto/base/logical_lines.h - Postfix's way from physical to logical lines: the one reader for
+// main.cf, table sources, aliases and /file lists (postconf(5), "Postfix configuration file
+// format").
 //
-// Empty lines and lines whose first non-blank is '#' are dropped before continuation is decided, so they
-// neither end nor split a value. A line that begins with white space continues the line before it, joined
-// without a newline. CR is white space and goes at the line end. There is no other continuation.
+// Empty lines and lines whose first non-blank is '#' are dropped before continuation is decided, so
+// they neither end nor split a value. A line that begins with white space continues the line before
+// it, joined without a newline. CR is white space and goes at the line end. There is no other
+// continuation.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +15,9 @@
 namespace mx {
 
 struct LogicalLine {
-  std::string text;       // no newline; leading blanks of continuations kept, trailing white space gone
-  uint32_t line = 0;      // 1-based number of its first physical line
-  uint32_t last_line = 0; // of its last physical line
+  std::string text;   // no newline; leading blanks of continuations kept, trailing white space gone
+  uint32_t line = 0;  // 1-based number of its first physical line
+  uint32_t last_line = 0;  // of its last physical line
   enum class Fault : uint8_t {
     none,
     continuation_without_start,  // text is the ignored line

@@ -1,5 +1,6 @@
-// proto/base/prng.h - seeded pseudo-random numbers (xoshiro256**, public domain algorithm by Blackman and
-// Vigna) for jitter, simulation and tests. Not for anything an attacker must not guess.
+// proto/base/prng.h - seeded pseudo-random numbers (xoshiro256**, public domain algorithm by
+// Blackman and Vigna) for jitter, simulation and tests. Not for anything an attacker must not
+// guess.
 #pragma once
 
 #include <bit>

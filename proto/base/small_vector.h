@@ -1,8 +1,10 @@
-// proto/base/small_vector.h - a vector of trivially copyable values with room for N inside the object.
+// proto/base/small_vector.h - a vector of trivially copyable values with room for N inside the
+// object.
 //
-// Sessions and transactions hold their text and recipients in these: the usual message needs no heap, a
-// large one takes it and gives it back when the value is assigned afresh (`tx = {}`). size() is bounded by
-// what the caller checks against limits.h before appending; the vector itself only asserts 2^31.
+// Sessions and transactions hold their text and recipients in these: the usual message needs no
+// heap, a large one takes it and gives it back when the value is assigned afresh (`tx = {}`).
+// size() is bounded by what the caller checks against limits.h before appending; the vector itself
+// only asserts 2^31.
 #pragma once
 
 #include <cstddef>

@@ -13,7 +13,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && equals_ignoring_case(text.substr(0, prefix.size()), prefix);
+  return text.size() >= prefix.size() &&
+         equals_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
 
 std::string lower(std::string_view text) {
@@ -55,8 +56,8 @@ std::string_view take_word(std::string_view& text, std::string_view separators) 
 
 namespace {
 
-// Length of the valid UTF-8 sequence at the front of `text`, 0 when it is not one (RFC 3629: no overlong
-// forms, no surrogates, nothing above U+10FFFF).
+// Length of the valid UTF-8 sequence at the front of `text`, 0 when it is not one (RFC 3629: no
+// overlong forms, no surrogates, nothing above U+10FFFF).
 size_t utf8_sequence(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto tail = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };

@@ -1,5 +1,5 @@
-// proto/base/text.h - the few text helpers that every parser needs. ASCII only: case folding leaves bytes
-// above 127 alone, as Postfix's lookups do. No allocation, no locale.
+// proto/base/text.h - the few text helpers that every parser needs. ASCII only: case folding leaves
+// bytes above 127 alone, as Postfix's lookups do. No allocation, no locale.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,25 @@
 
 namespace mx {
 
-constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-constexpr char to_upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-constexpr bool is_alnum(char c) { return is_digit(c) || is_alpha(c); }
+constexpr char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+constexpr char to_upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+}
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_alpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+constexpr bool is_alnum(char c) {
+  return is_digit(c) || is_alpha(c);
+}
 // Space, tab, CR, LF, vertical tab, form feed.
-constexpr bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+constexpr bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);
@@ -28,16 +40,17 @@ std::string_view trim_front(std::string_view text);
 // The whole of `text` as decimal digits, no sign, no blanks; nothing on overflow or any other byte.
 std::optional<uint64_t> parse_decimal(std::string_view text);
 
-// Takes the first word (up to a byte of `separators`) off the front of `text`, skipping separators before
-// it; empty when none is left.
+// Takes the first word (up to a byte of `separators`) off the front of `text`, skipping separators
+// before it; empty when none is left.
 std::string_view take_word(std::string_view& text, std::string_view separators);
 
-// For logs and replies: control bytes (0-31, 127) and bytes above 127 that are not valid UTF-8 become '?'.
-// Appends at most `limit` bytes to `out`.
+// For logs and replies: control bytes (0-31, 127) and bytes above 127 that are not valid UTF-8
+// become '?'. Appends at most `limit` bytes to `out`.
 void append_printable(std::string& out, std::string_view text, size_t limit = SIZE_MAX);
 std::string printable(std::string_view text, size_t limit = SIZE_MAX);
 
-// Levenshtein distance, given up (returns limit + 1) when it exceeds `limit`. For near-name suggestions.
+// Levenshtein distance, given up (returns limit + 1) when it exceeds `limit`. For near-name
+// suggestions.
 size_t edit_distance(std::string_view a, std::string_view b, size_t limit);
 
 }  // namespace mx

@@ -1,8 +1,9 @@
-// proto/base/time.h - time as a value. Nothing below the engine reads a clock; time comes in as a parameter.
+// proto/base/time.h - time as a value. Nothing below the engine reads a clock; time comes in as a
+// parameter.
 //
-// Instant is monotonic (microseconds since an arbitrary start; never goes back, not comparable between
-// boots). WallTime is Unix time in microseconds; it may jump, so it is used only for what people and
-// other systems read, and for what must survive a restart (a queue's next-attempt time).
+// Instant is monotonic (microseconds since an arbitrary start; never goes back, not comparable
+// between boots). WallTime is Unix time in microseconds; it may jump, so it is used only for what
+// people and other systems read, and for what must survive a restart (a queue's next-attempt time).
 #pragma once
 
 #include <compare>
@@ -18,9 +19,15 @@ struct Duration {
   constexpr Duration operator*(int64_t factor) const { return {us * factor}; }
   constexpr double seconds() const { return static_cast<double>(us) / 1e6; }
 };
-constexpr Duration microseconds(int64_t n) { return {n}; }
-constexpr Duration milliseconds(int64_t n) { return {n * 1000}; }
-constexpr Duration seconds(int64_t n) { return {n * 1'000'000}; }
+constexpr Duration microseconds(int64_t n) {
+  return {n};
+}
+constexpr Duration milliseconds(int64_t n) {
+  return {n * 1000};
+}
+constexpr Duration seconds(int64_t n) {
+  return {n * 1'000'000};
+}
 
 struct Instant {
   int64_t us = 0;

@@ -1,6 +1,6 @@
-// proto/smtp/transaction.h - one mail transaction as a value: from MAIL to the end of data or a reset.
-// Resetting is assignment (`tx = {}`), so that nothing of one message can stick to the next (V20-V22).
-// The usual message (short sender, few recipients) lives inside the object without heap.
+// proto/smtp/transaction.h - one mail transaction as a value: from MAIL to the end of data or a
+// reset. Resetting is assignment (`tx = {}`), so that nothing of one message can stick to the next
+// (V20-V22). The usual message (short sender, few recipients) lives inside the object without heap.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,14 @@ namespace mx::smtp {
 
 class Transaction {
  public:
-  bool started() const { return started_; }          // MAIL was accepted
-  std::string_view sender() const { return slice(sender_); }  // without <>; empty for the null sender
+  bool started() const { return started_; }  // MAIL was accepted
+  std::string_view sender() const {
+    return slice(sender_);
+  }  // without <>; empty for the null sender
   uint32_t recipient_count() const { return recipients_.size(); }
   std::string_view recipient(uint32_t i) const { return slice(recipients_[i]); }
-  uint64_t declared_size() const { return declared_size_; }   // SIZE=, 0 when absent
-  bool eight_bit() const { return eight_bit_; }               // BODY=8BITMIME
+  uint64_t declared_size() const { return declared_size_; }  // SIZE=, 0 when absent
+  bool eight_bit() const { return eight_bit_; }              // BODY=8BITMIME
 
   void start(std::string_view sender, uint64_t declared_size, bool eight_bit) {
     sender_ = store(sender);

@@ -18,9 +18,9 @@ struct EnhancedCode {
 struct Verdict {
   enum class Kind : uint8_t { permit, refuse };
   Kind kind = Kind::permit;
-  uint16_t code = 0;          // SMTP code of a refusal, 4xx or 5xx; 421 and 521 also close the session
+  uint16_t code = 0;  // SMTP code of a refusal, 4xx or 5xx; 421 and 521 also close the session
   EnhancedCode enhanced;
-  FixedText<480> text;        // without code and enhanced code; control bytes already made harmless
+  FixedText<480> text;  // without code and enhanced code; control bytes already made harmless
   static Verdict permit() { return {}; }
   bool permitted() const { return kind == Kind::permit; }
 };

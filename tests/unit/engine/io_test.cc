@@ -91,7 +91,9 @@ TEST(Ring, EndsAWaitAtItsTimeout) {
   EXPECT_EQ(ring->turn(milliseconds(20), completion), 0U);
 }
 
-TEST(Ring, FindsEverythingItNeedsHere) { EXPECT_EQ(missing_ring_features(), ""); }
+TEST(Ring, FindsEverythingItNeedsHere) {
+  EXPECT_EQ(missing_ring_features(), "");
+}
 
 }  // namespace
 }  // namespace mx::io

@@ -21,8 +21,8 @@ std::vector<uint32_t> fired_at(TimerWheel& wheel, Instant now) {
 }
 
 TEST(TimerWheel, FiresAtTheDeadlineOrWithinTwoTicksAfterAndNeverBefore) {
-  for (const int64_t ms : {0, 1, 7, 8, 9, 63, 511, 512, 513, 5'000, 32'767, 32'768, 40'000, 300'000, 2'097'152,
-                           3'000'000, 130'000'000, 140'000'000, 900'000'000}) {
+  for (const int64_t ms : {0, 1, 7, 8, 9, 63, 511, 512, 513, 5'000, 32'767, 32'768, 40'000, 300'000,
+                           2'097'152, 3'000'000, 130'000'000, 140'000'000, 900'000'000}) {
     TimerWheel wheel(start);
     Timer timer;
     const Instant deadline = start + milliseconds(ms);
@@ -94,7 +94,8 @@ TEST(TimerWheel, RandomOperationsAgreeWithASortedList) {
     switch (prng.below(4)) {
       case 0:
       case 1: {
-        const Instant at = now + milliseconds(static_cast<int64_t>(prng.below(1ULL << prng.below(24))));
+        const Instant at =
+            now + milliseconds(static_cast<int64_t>(prng.below(1ULL << prng.below(24))));
         wheel.arm(*timers[i], at);
         deadline[i] = at.us;
         break;
@@ -111,7 +112,9 @@ TEST(TimerWheel, RandomOperationsAgreeWithASortedList) {
           deadline[fired] = -1;
         }
         for (uint32_t k = 0; k < count; ++k)
-          if (deadline[k] >= 0) { ASSERT_GT(deadline[k] + tick.us * 2, now.us) << "timer " << k << " is late"; }
+          if (deadline[k] >= 0) {
+            ASSERT_GT(deadline[k] + tick.us * 2, now.us) << "timer " << k << " is late";
+          }
         break;
       }
     }
