@@ -111,7 +111,7 @@ struct SegmentHeader {
 void write_segment_header(MutableBytes block, const SegmentHeader& header);
 std::optional<SegmentHeader> read_segment_header(Bytes block);
 
-// Block 0, and also put over block 1 when a life ends. Segments that never lived are all zeros.
+// Block 0; a copy goes over block 1 when it is durable. Segments that never lived are all zeros.
 void write_grave(MutableBytes block, uint32_t segment, uint64_t ended_sequence);
 std::optional<uint64_t> read_grave(Bytes block, uint32_t segment);
 // Blocks 0 and 1 outside their fields. Not needed to read them; a difference is damage worth

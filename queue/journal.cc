@@ -42,8 +42,8 @@ Journal::Journal(const JournalSettings& settings, SegmentPool& pool, Device& dev
 // for.
 uint32_t Journal::fresh_room() const {
   const uint32_t room = std::min(static_cast<uint32_t>(batches_[0].buffer.size()),
-                                 pool_.geometry().segment_bytes - header_offset);
-  return room - block_bytes - trailer_bytes - record_header_bytes;
+                                 pool_.geometry().segment_bytes - records_offset);
+  return room - trailer_bytes - record_header_bytes;
 }
 
 uint32_t Journal::mark_room() const {
@@ -99,7 +99,7 @@ bool Journal::roll(SegmentPool::Purpose purpose) {
   have_segment_ = true;
   segment_is_new_ = true;
   segment_ = *claimed;
-  tail_ = header_offset;
+  tail_ = records_offset;
   ++stats_.segments_claimed;
   return true;
 }
@@ -111,12 +111,11 @@ bool Journal::begin_batch(uint32_t bytes, SegmentPool::Purpose purpose) {
     if (!have_segment_) return 0;
     const uint32_t left = std::min(static_cast<uint32_t>(filling().buffer.size()),
                                    pool_.geometry().segment_bytes - tail_);
-    const uint32_t overhead =
-        trailer_bytes + record_header_bytes + (segment_is_new_ ? block_bytes : 0);
+    const uint32_t overhead = trailer_bytes + record_header_bytes;
     return left > overhead ? left - overhead : 0;
   };
   if (room_here() < bytes) {
-    if (have_segment_ && segment_is_new_) return false;
+    if (have_segment_ && tail_ == records_offset) return false;  // fresh already
     if (!roll(purpose) || room_here() < bytes) return false;
   }
   open_batch(room_here());
@@ -129,21 +128,10 @@ void Journal::open_batch(uint32_t room) {
   MX_ASSERT(batch.released.empty());
   batch.segment = segment_;
   batch.offset = tail_;
-  batch.first = 0;
   batch.life = pool_.life(segment_);
   batch.number = ++batch_number_;
-  if (segment_is_new_) {
-    write_segment_header(batch.buffer.first(block_bytes), {.segment = segment_,
-                                                           .shard = settings_.shard,
-                                                           .geometry = pool_.geometry(),
-                                                           .life = batch.life,
-                                                           .previous_sequence = previous_sequence_,
-                                                           .first_batch = batch.number});
-    batch.first = block_bytes;
-    segment_is_new_ = false;
-  }
-  batch.used = batch.first;
-  batch.capacity = batch.first + room;
+  batch.used = 0;
+  batch.capacity = room;
   batch.open = true;
 }
 
@@ -272,16 +260,39 @@ void Journal::abandon(Draft& draft) {
 void Journal::pump(Instant now) {
   if (pool_.device_failed()) fail();
   if (failed_ || operation_ != Operation::none) return;
-  const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
-  const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||
-                   (hurry_ && filling().open) || choose_relocation();
-  // Graves and batches take turns, so that neither starves the other.
-  if ((!due || !grave_was_last_) && start_grave()) return;
-  grave_was_last_ = false;
-  if (!due) return;
-  stage_marks();
-  stage_relocations();
-  if (filling().open) submit_batch();
+  if (segment_is_new_) return submit_header();
+  if (!filling().due) {
+    const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
+    const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||
+                     (hurry_ && filling().open) || choose_relocation();
+    // Graves and batches take turns, so that neither starves the other.
+    if ((!due || !grave_was_last_) && start_grave()) return;
+    grave_was_last_ = false;
+    if (!due) return;
+    stage_marks();
+    stage_relocations();
+    filling().due = filling().open;
+    if (!filling().open) return;
+  }
+  if (segment_is_new_) return submit_header();
+  submit_batch();
+}
+
+// The header of a new life is durable before any batch of it is written. Were it to go with the
+// first one, a crash could leave records in a segment that looks blank, and they would come to
+// light again when a later crash tears its next first batch.
+void Journal::submit_header() {
+  const MutableBytes block(head_block_);
+  write_segment_header(block, {.segment = segment_,
+                               .shard = settings_.shard,
+                               .geometry = pool_.geometry(),
+                               .life = pool_.life(segment_),
+                               .previous_sequence = previous_sequence_,
+                               .first_batch = batch_number_ + (filling().open ? 0 : 1)});
+  head_segment_ = segment_;
+  operation_ = Operation::write;
+  job_ = Job::header;
+  device_.write(segment_, header_offset, block);
 }
 
 void Journal::submit_batch() {
@@ -305,35 +316,41 @@ void Journal::submit_batch() {
   previous_trailer_ = write_trailer(batch.buffer.data() + trailer_at, batch.offset + trailer_at,
                                     {.segment = batch.segment,
                                      .shard = settings_.shard,
-                                     .begin = batch.offset + batch.first,
+                                     .begin = batch.offset,
                                      .life = batch.life,
                                      .number = batch.number,
                                      .previous_hash = previous_trailer_});
   batch.used = total;
   tail_ = batch.offset + total;
   refused_ = false;
-  operation_ = Operation::batch_write;
+  operation_ = Operation::write;
+  job_ = Job::batch;
   filling_ = 1 - filling_;
   MX_ASSERT(!filling().open);
   device_.write(batch.segment, batch.offset, batch.buffer.first(total));
 }
 
 void Journal::on_write(int64_t result) {
-  MX_ASSERT(operation_ == Operation::batch_write || operation_ == Operation::grave_write);
-  const bool is_batch = operation_ == Operation::batch_write;
-  const int64_t wanted = is_batch ? int64_t{flying().used} : int64_t{sizeof grave_blocks_};
+  MX_ASSERT(operation_ == Operation::write);
+  const bool is_batch = job_ == Job::batch;
+  const int64_t wanted = is_batch ? flying().used : block_bytes;
   if (failed_ || result != wanted) {
     operation_ = Operation::none;
     fail();
     return;
   }
-  operation_ = is_batch ? Operation::batch_flush : Operation::grave_flush;
-  device_.flush(is_batch ? flying().segment : grave_segment_);
+  if (job_ == Job::grave_copy) {
+    operation_ = Operation::none;
+    pool_.finish_retire(head_segment_);
+    ++stats_.segments_retired;
+    return;
+  }
+  operation_ = Operation::flush;
+  device_.flush(is_batch ? flying().segment : head_segment_);
 }
 
 void Journal::on_flush(int result) {
-  MX_ASSERT(operation_ == Operation::batch_flush || operation_ == Operation::grave_flush);
-  const bool is_batch = operation_ == Operation::batch_flush;
+  MX_ASSERT(operation_ == Operation::flush);
   operation_ = Operation::none;
   // A failure seen by another shard while ours was under way counts for ours too: the device may
   // have dropped what it had told us was safe.
@@ -342,11 +359,20 @@ void Journal::on_flush(int result) {
     return;
   }
   ++stats_.flushes;
-  if (is_batch) {
-    finish_batch();
-  } else {
-    pool_.finish_retire(grave_segment_);
-    ++stats_.segments_retired;
+  switch (job_) {
+    case Job::batch:
+      finish_batch();
+      break;
+    case Job::header:
+      segment_is_new_ = false;
+      break;
+    case Job::grave:
+      operation_ = Operation::write;
+      job_ = Job::grave_copy;
+      device_.write(head_segment_, header_offset, head_block_);
+      break;
+    case Job::grave_copy:
+      break;  // has no flush
   }
 }
 
@@ -372,6 +398,7 @@ void Journal::finish_batch() {
   batch.released.clear();
   batch.used = 0;
   batch.open = false;
+  batch.due = false;
 }
 
 // Final until restart. The memory of a batch under way stays as it is until its completion is

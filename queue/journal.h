@@ -148,7 +148,13 @@ class Journal {
   const JournalStats& stats() const { return stats_; }
 
  private:
-  enum class Operation : uint8_t { none, batch_write, batch_flush, grave_write, grave_flush };
+  enum class Operation : uint8_t { none, write, flush };
+  enum class Job : uint8_t {
+    batch,
+    header,
+    grave,
+    grave_copy
+  };  // what the operation under way is for
 
   struct StagedCommit {
     CommitResult result;
@@ -159,8 +165,8 @@ class Journal {
     MutableBytes buffer;
     uint32_t segment = 0;
     uint32_t offset = 0;  // in the segment, of the buffer's first byte
-    uint32_t first = 0;   // record's place in the buffer; a new segment's header is before it
     bool open = false;    // has a place; records in it unless it was just begun
+    bool due = false;     // its marks are in: it goes next
     uint32_t used = 0;
     uint32_t capacity = 0;  // end of the room for records
     Life life;
@@ -187,6 +193,7 @@ class Journal {
   void advance(uint32_t record_length);
   void reference(Draft& draft, uint32_t segment);
   void submit_batch();
+  void submit_header();
   void finish_batch();
   void fail();
   Batch& filling() { return batches_[filling_]; }
@@ -218,13 +225,14 @@ class Journal {
   Batch batches_[2];
   uint32_t filling_ = 0;
   Operation operation_ = Operation::none;
+  Job job_ = Job::batch;
   bool failed_ = false;
   bool hurry_ = false;
   bool refused_ = false;  // somebody got `later`
 
   // Where the next batch goes.
   bool have_segment_ = false;
-  bool segment_is_new_ = false;  // its header is still to be written
+  bool segment_is_new_ = false;  // its header is not durable yet: no batch may go there
   bool segment_is_reserve_ = false;
   uint32_t segment_ = 0;
   uint32_t tail_ = 0;
@@ -242,11 +250,11 @@ class Journal {
 
   Relocation relocation_;
   std::vector<Relocation> relocated_;  // whole in the batch under way
-  uint32_t grave_segment_ = 0;
+  uint32_t head_segment_ = 0;
   uint32_t retire_cursor_ = 0;
   std::vector<MessageId> survivors_;
   bool grave_was_last_ = false;
-  alignas(block_bytes) std::byte grave_blocks_[2 * block_bytes];
+  alignas(block_bytes) std::byte head_block_[block_bytes];  // header or grave
 
   JournalStats stats_;
 };

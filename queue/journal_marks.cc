@@ -229,20 +229,22 @@ bool Journal::stage_survivors() {
   return true;
 }
 
-// Ends the life of one segment of ours that nothing needs: two blocks over its head, then a flush.
+// Ends the life of one segment of ours that nothing needs. The grave is flushed while the header
+// still stands, and the next header is written while the grave stands: a torn write never takes the
+// only witness. The copy of the grave over the header, not flushed, is for the day on which block 0
+// rots.
 bool Journal::start_grave() {
   const uint32_t count = pool_.geometry().segment_count;
   const uint32_t looks = pool_.low() ? count : std::min(retire_looks_per_pump, count);
   for (uint32_t i = 0; i < looks; ++i) {
     const uint32_t segment = retire_cursor_++ % count;
     if (segment == relocation_.target || !pool_.begin_retire(segment, settings_.shard)) continue;
-    const uint64_t sequence = pool_.life(segment).sequence;
-    write_grave(MutableBytes(grave_blocks_, block_bytes), segment, sequence);
-    write_grave(MutableBytes(grave_blocks_ + block_bytes, block_bytes), segment, sequence);
-    grave_segment_ = segment;
+    write_grave(head_block_, segment, pool_.life(segment).sequence);
+    head_segment_ = segment;
     grave_was_last_ = true;
-    operation_ = Operation::grave_write;
-    device_.write(segment, grave_offset, Bytes(grave_blocks_, sizeof grave_blocks_));
+    operation_ = Operation::write;
+    job_ = Job::grave;
+    device_.write(segment, grave_offset, head_block_);
     return true;
   }
   return false;

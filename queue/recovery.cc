@@ -358,8 +358,9 @@ bool Recovery::may_be_torn(const WalkedSegment& walked, const Gap& gap) const {
 void Recovery::judge_gaps() {
   for (const WalkedSegment& walked : walked_) {
     for (const Gap& gap : walked.gaps) {
-      // After a whole batch and up to the end: that is where the journal had come to.
-      if (!gap.after && gap.after_trailer && gap.before) continue;
+      // After a whole batch, or none, and up to the end: that is where the journal had come to.
+      // Whether something is missing there is known from the next segment, see judge_ends().
+      if (!gap.after && gap.after_trailer) continue;
       const bool torn = may_be_torn(walked, gap);
       tell({.segment = walked.segment,
             .offset = gap.begin,

@@ -116,7 +116,6 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
     face.largest_sequence = std::max(ended, trailer->life.sequence);
     face.kind = SegmentFace::Kind::alive;
     face.header_lost = true;
-    face.may_be_torn = trailer->begin == records_offset;  // nothing came after the first batch
     face.header = {
         .segment = segment, .shard = trailer->shard, .geometry = geometry, .life = trailer->life};
     face.text = "header block unreadable; read by the trailers of its batches";

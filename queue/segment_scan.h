@@ -56,7 +56,7 @@ struct SegmentFace {
   } kind = Kind::absent;
   SegmentHeader header = {};
   bool header_lost = false;  // the life is known from a trailer only
-  bool may_be_torn = false;  // `text` tells what a crash in the first batch leaves, too
+  bool may_be_torn = false;  // `text` tells what a crash in writing the header leaves, too
   uint64_t largest_sequence = 0;
   std::string text;  // damage, or why refused
 };

@@ -37,7 +37,7 @@ struct Outbound::Connection {
   bool last_piece = false;    // … and ends with the final dot
   bool ready_once = false;    // greeting and EHLO are done
   bool is_idle = false;       // in the idle list
-  bool leased = true;
+  bool restarting = false;     // waits for its operations to end, then tries the next address
 
   // The delivery; valid while `busy`.
   bool busy = false;

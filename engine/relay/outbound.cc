@@ -3,6 +3,7 @@
 
 #include "engine/relay/outbound.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -53,7 +54,9 @@ void Outbound::pump() {
       settle(*c);
       continue;
     }
-    if (opening_ >= fresh_.size() + schedule_.ready_count() || !open_connection()) break;
+    // Retries that came due are counted as ready only when they are taken: one at least waits here.
+    const size_t waiting = std::max<size_t>(1, fresh_.size() + schedule_.ready_count());
+    if (opening_ >= waiting || !open_connection()) break;
   }
   arm_schedule();
 }
@@ -140,10 +143,10 @@ void Outbound::on_received(Connection& c, const io::Completion& completion) {
   }
   if (completion.result <= 0) {
     if (completion.flags & IORING_CQE_F_BUFFER) loop_.buffers->drop(completion);
-    if (!c.closing) c.client.connection_lost();
+    if (!c.closing && !c.restarting) c.client.connection_lost();
     return;
   }
-  if (!c.closing) {
+  if (!c.closing && !c.restarting) {
     c.replied = true;
     c.client.feed(as_text(loop_.buffers->received(completion)));
   } else {
@@ -159,7 +162,7 @@ void Outbound::on_sent(Connection& c, int result) {
   const bool whole = result >= 0 && static_cast<size_t>(result) == wanted;
   c.pieces.clear();
   if (!std::exchange(c.sending_body, false)) c.client.out().clear();
-  if (c.closing) return;
+  if (c.closing || c.restarting) return;
   if (!whole) {
     c.client.connection_lost();
     return;
@@ -172,7 +175,7 @@ void Outbound::on_sent(Connection& c, int result) {
 
 // Runs the machine until it has to wait for something outside.
 void Outbound::advance(Connection& c) {
-  while (!c.closing && !c.connecting) {
+  while (!c.closing && !c.connecting && !c.restarting) {
     if (c.client.need() == Need::closed) {
       session_over(c);
       return;
@@ -204,7 +207,7 @@ void Outbound::advance(Connection& c) {
     if (!c.busy) assign(c);
     if (!c.busy || c.client.need() == Need::ready) break;  // idle, or reading back
   }
-  if (c.closing || c.connecting) return;
+  if (c.closing || c.connecting || c.restarting) return;
   receive(c);
   Duration timeout = c.is_idle ? idle_time : c.client.timeout();
   if (timeout.us <= 0) timeout = seconds(60);  // reading back from the journal
@@ -221,11 +224,9 @@ void Outbound::session_over(Connection& c) {
     const smtp::Outcome& why = c.client.session_outcome();
     log_.line("smtp", "host {} refused to talk to me: {}", c.where(),
               observe::Peer{why.text.view()});
-    c.fd.reset();
-    if (c.candidate + 1 < c.candidates->size() && c.in_flight == 0) {
-      ++c.candidate;
-      std::construct_at(&c.client, c.snapshot->settings.relay.client);
-      connect_next(c);
+    if (c.candidate + 1 < c.candidates->size()) {
+      c.restarting = true;  // settle() goes on with the next address
+      if (c.in_flight > 0) loop_.ring.cancel_fd(c.fd.get(), {});
       return;
     }
     hop_failed(c, fmt::format("{}: {}", c.where(), why.text.view()));
@@ -257,7 +258,16 @@ void Outbound::begin_close(Connection& c) {
   if (c.fd && c.in_flight > 0) loop_.ring.cancel_fd(c.fd.get(), {});
 }
 
+// The end of every entry into a connection: frees it when it is over. It is not touched after this.
 void Outbound::settle(Connection& c) {
+  if (c.in_flight > 0) return;
+  if (!c.closing && std::exchange(c.restarting, false)) {
+    c.fd.reset();
+    ++c.candidate;
+    std::destroy_at(&c.client);
+    std::construct_at(&c.client, c.snapshot->settings.relay.client);
+    connect_next(c);
+  }
   if (!c.closing || c.in_flight > 0) return;
   loop_.timers.cancel(c.timer);
   if (c.fd) loop_.ring.close(c.fd.release(), {});
@@ -293,7 +303,7 @@ void Outbound::on_completion(const io::Completion& completion) {
 void Outbound::on_timer(io::Timer& timer) {
   if (timer.kind == timer_schedule) return;  // pump() follows in this turn
   Connection& c = connections_.at(timer.slot);
-  if (c.closing) return;
+  if (c.closing || c.restarting) return;
   if (c.connecting) {
     loop_.ring.cancel_fd(c.fd.get(), {});
     return;

@@ -281,9 +281,9 @@ void Life::complete(Shard& shard) {
       disk_.flush(done.segment);
     }
     operation_();
-    const bool was_failed = anything_failed();
+    const uint64_t batches = shard.journal.stats().batches;
     shard.journal.on_flush(fails ? -EIO : 0);
-    if (!fails && !was_failed) acknowledge_marks(shard);
+    if (shard.journal.stats().batches != batches) acknowledge_marks(shard);
   }
   take_results(shard);
   operation_();

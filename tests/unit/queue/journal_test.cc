@@ -16,6 +16,7 @@ const Geometry geometry{64U << 10, 12};
 TEST(Journal, AcknowledgesOnlyAfterTheFlush) {
   Disk disk(geometry);
   Rig rig(disk);
+  rig.accept("opens the segment");
   ASSERT_EQ(rig.stage("body", 1, 42), Status::ok);
   CommitResult result;
   EXPECT_FALSE(rig.journal.next_result(result));
@@ -23,7 +24,7 @@ TEST(Journal, AcknowledgesOnlyAfterTheFlush) {
   EXPECT_TRUE(rig.journal.busy());
   EXPECT_FALSE(rig.journal.next_result(result));
   rig.complete();  // write
-  EXPECT_EQ(disk.flushes, 1U);
+  EXPECT_EQ(disk.flushes, 3U);
   EXPECT_FALSE(rig.journal.next_result(result));
   rig.complete();  // flush
   ASSERT_TRUE(rig.journal.next_result(result));
@@ -38,18 +39,20 @@ TEST(Journal, AcknowledgesOnlyAfterTheFlush) {
 TEST(Journal, MessagesThatArriveDuringAFlushShareTheNextOne) {
   Disk disk(geometry);
   Rig rig(disk);
+  rig.accept("opens the segment");
   rig.stage("first");
   rig.journal.pump(rig.now);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(rig.stage("next"), Status::ok);
   rig.settle();
-  EXPECT_EQ(disk.flushes, 2U);
-  EXPECT_EQ(rig.journal.stats().messages, 21U);
+  EXPECT_EQ(disk.flushes, 4U);
+  EXPECT_EQ(rig.journal.stats().messages, 22U);
   EXPECT_EQ(rig.journal.stats().messages_in_batch_max, 20U);
 }
 
 TEST(Journal, BothBuffersFullIsLaterAndThenGoesOn) {
   Disk disk({1U << 20, 12});
   Rig rig(disk);
+  rig.accept("opens the segment");
   const std::string body(20'000, 'x');
   Status status = Status::ok;
   int staged = 0;
@@ -62,7 +65,7 @@ TEST(Journal, BothBuffersFullIsLaterAndThenGoesOn) {
   rig.settle();
   EXPECT_EQ(rig.stage(body), Status::ok);
   rig.settle();
-  EXPECT_EQ(rig.journal.stats().messages, static_cast<uint64_t>(staged) + 1);
+  EXPECT_EQ(rig.journal.stats().messages, static_cast<uint64_t>(staged) + 2);
 }
 
 TEST(Journal, AMessageMaySpanSegments) {
@@ -212,6 +215,7 @@ TEST(Journal, AnyDeviceErrorFailsAllThatIsNotAcknowledgedAndIsFinal) {
 TEST(Journal, AShortWriteIsAnError) {
   Disk disk(geometry);
   Rig rig(disk);
+  rig.accept("opens the segment");
   rig.stage("x");
   rig.journal.pump(rig.now);
   disk.pending = false;
@@ -222,6 +226,7 @@ TEST(Journal, AShortWriteIsAnError) {
 TEST(Journal, AFailureOfAnotherShardFailsAFlushUnderWay) {
   Disk disk(geometry);
   Rig rig(disk);
+  rig.accept("opens the segment");
   rig.stage("x");
   rig.journal.pump(rig.now);
   rig.complete();
