@@ -206,16 +206,18 @@ bool Daemon::open_queue() {
                                  static_cast<uint32_t>(queue.size_limit / queue.segment_size)};
   const uint32_t shards = settings().resources.shards;
   const uint32_t reserve = queue::SegmentPool::reserve_min(shards);
-  if (!queue::is_valid(geometry) || geometry.segment_count < reserve + 2 * shards)
+  if (!queue::is_valid(geometry) ||
+      geometry.segment_count < queue::SegmentPool::segments_min(shards))
     return fail(EX_CONFIG,
                 fmt::format("{}/main.cf: ringmx_queue_size_limit = {} holds {} segments of "
                             "ringmx_segment_size = {}; {} shards need at least {}",
                             options_.config_directory, queue.size_limit, geometry.segment_count,
-                            queue.segment_size, shards, reserve + 2 * shards));
+                            queue.segment_size, shards, queue::SegmentPool::segments_min(shards)));
   files_ = std::make_unique<spool::SegmentFiles>(queue.directory, geometry);
   if (auto opened = files_->open(false); !opened) return fail(EX_CANTCREAT, opened.error());
-  const auto first = static_cast<uint32_t>(std::clamp<uint64_t>(
-      first_segments_bytes / geometry.segment_bytes, reserve + 2 * shards, geometry.segment_count));
+  const auto first = static_cast<uint32_t>(
+      std::clamp<uint64_t>(first_segments_bytes / geometry.segment_bytes,
+                           queue::SegmentPool::segments_min(shards), geometry.segment_count));
   if (files_->existing() < first) {
     stream_->line("master", "making {} queue segments of {} bytes", first - files_->existing(),
                   geometry.segment_bytes);
@@ -350,8 +352,8 @@ void Daemon::serve() {
 void Daemon::stop() {
   stopping_ = true;
   if (stream_) stream_->line("master", "terminating");
-  if (control_) control_->stop();
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.begin_shutdown(); });
+  if (control_) control_->stop();
   for (std::thread& thread : threads_) thread.join();
   if (segment_maker_.joinable()) segment_maker_.join();
   if (log_) log_->stop();

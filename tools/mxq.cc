@@ -136,6 +136,7 @@ std::string queue_directory(const std::string& config_directory) {
 
 int main(int argc, char** argv) {
   CLI::App app{"mxq: lists and steers ringmx's queue. Without an option: -p."};
+  app.set_help_flag("--help", "print this");  // -h is to hold a message, as with postsuper
   std::string directory = "/etc/ringmx";
   bool listing = false, json_lines = false, flush = false, status = false, as_json = false;
   app.add_option("-c,--config", directory, "directory with main.cf")->capture_default_str();

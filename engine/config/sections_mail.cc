@@ -20,6 +20,7 @@ constexpr uint64_t segment_bytes_min = 64ULL << 10, segment_bytes_max = 1ULL << 
 constexpr uint64_t queue_bytes_max = 1ULL << 50;
 // Fewer segments than this leave no room for compaction beside what is written.
 constexpr uint64_t segments_min = 4;
+constexpr uint64_t body_cache_min = 1ULL << 20;  // a few dozen bodies under way at once
 constexpr uint32_t shards_max = 1024;
 constexpr uint32_t sessions_max = 1'000'000;
 constexpr uint32_t backend_connections_max = 10'000;
@@ -119,7 +120,7 @@ void read_resources(Evaluator& values, Settings& settings) {
   ResourceSettings& resources = settings.resources;
   resources.shards = values.small_integer("ringmx_shards", 0, shards_max);
   if (resources.shards == 0) resources.shards = std::min(values.host().cores, shards_max);
-  resources.body_cache_bytes = values.integer("ringmx_body_cache", 0, 1ULL << 40);
+  resources.body_cache_bytes = values.integer("ringmx_body_cache", body_cache_min, 1ULL << 40);
   resources.sessions_max = values.small_integer("ringmx_max_sessions", 1, sessions_max);
   resources.shutdown_timeout = values.time("ringmx_shutdown_timeout", {}, seconds(3600));
   settings.relay.backend_connections =

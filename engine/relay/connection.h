@@ -45,6 +45,7 @@ struct Outbound::Connection {
   bool replied = false;  // the server has said something since it began
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
+  uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
   uint32_t next_recipient = 0;  // first that was not attempted in this delivery
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal

@@ -15,6 +15,7 @@ namespace {
 using Need = smtp::Client::Need;
 constexpr uint32_t not_in_memory = UINT32_MAX;
 constexpr Duration lease_retry = milliseconds(100);
+constexpr Duration recovery_look = seconds(5);
 
 }  // namespace
 
@@ -54,7 +55,11 @@ void Outbound::arm_schedule() {
   if (!fresh_.empty()) at = loop_.now();
   if (!at) return;
   // While the next hop is down, its timer is the only one.
-  if (!next_hop_.up()) at = std::max(*at, next_hop_.retry_at());
+  // Another shard may find it up before that: look again after a few seconds at most.
+  if (!next_hop_.up()) {
+    at = std::max(*at, next_hop_.retry_at());
+    at = std::min(*at, loop_.now() + recovery_look);
+  }
   // Work that found no connection though it is time: other shards have them all, or one is probing.
   // With connections of our own under way, their completions lead here again.
   if (*at <= loop_.now()) {
@@ -225,16 +230,35 @@ void Outbound::send_pieces(Connection& c, bool last) {
   loop_.ring.sendmsg(c.fd.get(), &c.message, connections_.op(op_send, c.slot));
 }
 
+// The message of a connection that went before anything was tried is the next one again.
+void Outbound::put_back(Connection& c) {
+  const bool keep = c.message_slot != not_in_memory &&
+                    spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
+  fresh_.push_front({c.info.id, keep ? c.message_slot : not_in_memory});
+  if (keep)
+    c.message_slot = not_in_memory;
+  else
+    release_message(c);
+  c.busy = false;
+  --delivering_;
+}
+
+// Mail in memory that waits for the next hop gives its blocks to mail that comes in; it is read
+// back later.
+void Outbound::shed_memory() {
+  const spool::BlockPool& blocks = spool_.blocks();
+  for (auto at = fresh_.rbegin(); at != fresh_.rend() && blocks.free() * 2 < blocks.count(); ++at)
+    if (at->message_slot != not_in_memory)
+      spool_.forget(std::exchange(at->message_slot, not_in_memory));
+}
+
 // Records the outcome for each recipient of the transaction and goes on to the next one.
 void Outbound::transaction_over(Connection& c) {
   const bool closed = c.client.need() == Need::closed;
   if (closed && c.reused && !c.replied) {
     // The server closed a connection that had been idle: nothing was tried, and it is not the
     // message's fault.
-    fresh_.push_front({c.info.id, c.message_slot});
-    c.message_slot = not_in_memory;
-    c.busy = false;
-    --delivering_;
+    put_back(c);
     return;
   }
   for (uint32_t i = 0; i < c.positions.size(); ++i) record(c, i);
@@ -295,6 +319,11 @@ void Outbound::delivery_over(Connection& c) {
 }
 
 void Outbound::release_message(Connection& c) {
+  if (c.sending_body) {  // the kernel still reads from the message's memory: on_sent() gives it
+                         // back
+    c.lingering_slot = std::exchange(c.message_slot, not_in_memory);
+    return;
+  }
   if (c.message_slot != not_in_memory) spool_.forget(c.message_slot);
   c.message_slot = not_in_memory;
   if (!c.reading) c.window.reset();

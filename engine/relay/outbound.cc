@@ -120,14 +120,16 @@ void Outbound::on_connected(Connection& c, int result) {
 // No address of the next hop could be used: it is down until its timer lets a probe through.
 void Outbound::hop_failed(Connection& c, std::string_view why) {
   const auto lease = c.probe ? NextHop::Lease::probe : NextHop::Lease::connection;
-  if (next_hop_.failed(loop_.now(), lease))
+  if (next_hop_.failed(loop_.now(), lease)) {
     alarms_.raise(log_, down_alarm,
                   fmt::format("{}: {}; mail waits in the queue", next_hop_.name(), why));
+    if (next_hop_.up()) alarms_.clear(log_, down_alarm);  // another shard has reached it meanwhile
+  }
   begin_close(c);
 }
 
 void Outbound::receive(Connection& c) {
-  if (c.receiving || c.closing) return;
+  if (c.receiving || c.closing || c.restarting) return;
   c.receiving = true;
   ++c.in_flight;
   loop_.ring.recv_select(c.fd.get(), loop_.buffers->group(), true,
@@ -162,6 +164,10 @@ void Outbound::on_sent(Connection& c, int result) {
   const bool whole = result >= 0 && static_cast<size_t>(result) == wanted;
   c.pieces.clear();
   if (!std::exchange(c.sending_body, false)) c.client.out().clear();
+  if (c.lingering_slot != UINT32_MAX) {  // given up while the kernel still had its bytes
+    spool_.forget(std::exchange(c.lingering_slot, UINT32_MAX));
+    c.window.reset();
+  }
   if (c.closing || c.restarting) return;
   if (!whole) {
     c.client.connection_lost();
@@ -219,6 +225,8 @@ void Outbound::session_over(Connection& c) {
   if (c.busy && c.client.attempted()) {
     transaction_over(c);
     if (c.busy) delivery_over(c);
+  } else if (c.busy) {
+    put_back(c);  // lost while its message was read back: nothing was tried
   }
   if (!c.ready_once) {
     const smtp::Outcome& why = c.client.session_outcome();

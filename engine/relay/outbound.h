@@ -62,6 +62,9 @@ class Outbound {
   // End of turn: gives waiting messages to connections.
   void pump();
 
+  // Memory for bodies is short: messages that wait are dropped from it (the journal has them).
+  void shed_memory();
+
   // No new deliveries; those under way end. idle(): none is left.
   void begin_shutdown();
   bool idle() const { return delivering_ == 0; }
@@ -107,6 +110,7 @@ class Outbound {
   void delivery_over(Connection& c);
   void record(Connection& c, uint32_t position);
   void release_message(Connection& c);
+  void put_back(Connection& c);
   void arm_schedule();
 
   io::Loop& loop_;

@@ -125,8 +125,18 @@ void Inbound::decide(Session& s) {
   smtp::Verdict verdict =
       policy::decide(s.snapshot->policy, facts, question, s.server.transaction(), loop_.wall())
           .verdict;
+  if (question.stage == smtp::Stage::mail && shutting_down_) {
+    verdict.kind = smtp::Verdict::Kind::refuse;
+    verdict.code = 421;
+    verdict.enhanced = {4, 3, 2};
+    const bool fits = verdict.text.assign("Server shutting down");
+    MX_ASSERT(fits);
+  }
   if (verdict.permitted() && question.stage == smtp::Stage::mail) reserve_space(s, verdict);
-  if (!verdict.permitted()) refuse(s, verdict);
+  if (!verdict.permitted()) {
+    refuse(s, verdict);
+    if (question.stage == smtp::Stage::end_of_data) log_refused_body(s);
+  }
   s.server.answer(verdict);
 }
 
@@ -181,7 +191,8 @@ void Inbound::send_replies(Session& s) {
   s.sending = true;
   ++s.in_flight;
   loop_.ring.send(s.fd.get(), as_bytes(s.server.out().text()), sessions_.op(op_reply, s.slot));
-  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+  const Duration timeout = s.dialogue->settings.smtpd_timeout;
+  loop_.timers.arm(s.timer, loop_.now() + (time_is_up_ ? std::min(timeout, seconds(1)) : timeout));
 }
 
 void Inbound::receive_command(Session& s, bool wait_first) {
@@ -328,7 +339,10 @@ void Inbound::on_timer(io::Timer& timer) {
   if (s.pausing) {
     s.pausing = false;
     s.server.paused();
-  } else if (s.committing || s.waiting) {  // we are the slow one: not the peer's fault
+  } else if (s.waiting) {  // for memory, all that time: better that the client comes again
+    s.waiting = false;
+    s.server.abort({4, 3, 2}, "Error: no memory for the message");
+  } else if (s.committing) {  // the disk is slow: not the peer's fault
     loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
   } else if (s.sending) {  // the peer takes nothing: a reply would not reach it
     lost(s);
@@ -363,6 +377,7 @@ void Inbound::begin_shutdown() {
 }
 
 void Inbound::end_all() {
+  time_is_up_ = true;
   sessions_.each([&](uint32_t, Session& s) {
     if (s.closing || s.committing) return;
     s.pausing = s.waiting = false;

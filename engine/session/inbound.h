@@ -105,6 +105,7 @@ class Inbound {
   std::vector<Accepted> accepted_;
   size_t accepted_at_ = 0;
   bool shutting_down_ = false;
+  bool time_is_up_ = false;
 };
 
 }  // namespace mx::session

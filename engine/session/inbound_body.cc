@@ -71,7 +71,7 @@ bool Inbound::advance_body(Session& s) {
   s.pending.append(s.intake.rest());
   s.message_size = s.intake.facts().size;
   s.server.body_ended(s.intake.facts());
-  if (s.intake.facts().size > 0 && s.server.need() != smtp::Need::verdict) log_refused_body(s);
+  if (s.server.need() != smtp::Need::verdict) log_refused_body(s);
   return true;
 }
 
@@ -82,7 +82,8 @@ void Inbound::log_refused_body(Session& s) {
                     : facts.no_space      ? "insufficient system storage"
                     : facts.too_big       ? "message file too big"
                     : facts.too_many_hops ? "too many hops"
-                                          : "bare newline received";
+                    : facts.bare_newline  ? "bare newline received"
+                                          : "end-of-data restrictions";
   log_.line("smtpd", "{}: warning: message from unknown[{}] refused: {}",
             queue::to_text(s.intake.id()).view(), s.ip.view(), why);
   s.intake.reset(spool_);
@@ -142,7 +143,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
     log_accepted(s, result.id);
     Accepted accepted{result.id, UINT32_MAX};
     uint32_t slot = 0;
-    if (spool_.messages().used() < spool_.messages().limit()) {
+    if (spool_.messages().used() + spool::messages_for_reading < spool_.messages().limit()) {
       spool::Message* message = spool_.messages().make(&slot);
       if (s.intake.keep(spool_, *message)) {
         message->id = result.id;
@@ -160,6 +161,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
     s.server.committed(queue::to_text(result.id).view());
   else
     s.server.not_committed(smtp::CommitFailure::write_error);
+  if (time_is_up_) s.server.abort({4, 3, 2}, "Server shutting down");
   advance(s);
   settle(s);
 }

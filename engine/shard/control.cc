@@ -52,12 +52,13 @@ bool ask(Shard& shard, std::function<void(Shard&)> task) {
     bool done = false;
   };
   const auto state = std::make_shared<Done>();
-  shard.post([state, task = std::move(task)](Shard& s) {
+  const bool posted = shard.post([state, task = std::move(task)](Shard& s) {
     const std::lock_guard lock(state->mutex);
     task(s);
     state->done = true;
     state->told.notify_all();
   });
+  if (!posted) return false;
   std::unique_lock lock(state->mutex);
   return state->told.wait_for(lock, shard_timeout, [&] { return state->done; });
 }
@@ -107,6 +108,7 @@ void Control::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
   ::shutdown(socket_.get(), SHUT_RDWR);  // ends the poll
+  if (const int client = client_.load(); client >= 0) ::shutdown(client, SHUT_RDWR);
   thread_.join();
   ::unlink(path_.c_str());
 }
@@ -120,7 +122,9 @@ void Control::run() {
     const timeval limit{client_timeout_ms / 1000, 0};
     ::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    serve(client.get());
+    client_ = client.get();
+    if (!stopping_) serve(client.get());
+    client_ = -1;
   }
 }
 

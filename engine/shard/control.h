@@ -54,6 +54,7 @@ class Control {
   std::vector<std::unique_ptr<Shard>>& shards_;
   io::Fd socket_;
   std::atomic<bool> stopping_{false};
+  std::atomic<int> client_{-1};  // being served
   std::thread thread_;
 };
 

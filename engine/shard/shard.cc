@@ -107,6 +107,7 @@ std::string Shard::Runtime::start() {
       acceptors.push_back({listener.get(), {}, false});
   arm_wake();
   arm_accepts();
+  loop.run_again();  // recovered mail does not wait for the first event
   return "";
 }
 
@@ -186,11 +187,15 @@ void Shard::Runtime::end_of_turn() {
   session::Accepted accepted;
   while (inbound->next_accepted(accepted)) outbound->add(accepted.id, accepted.message_slot);
   outbound->pump();
+  if (!spool->blocks().plenty()) outbound->shed_memory();
   if (shutting_down) spool->journal().hurry();
   spool->pump();
   arm_accepts();
   if (spool->journal().has_results()) loop.run_again();
-  if (const auto deadline = spool->journal().deadline()) loop.timers.arm(journal_timer, *deadline);
+  // While the journal is busy its completion leads here again; what it could not write now is tried
+  // later.
+  if (const auto deadline = spool->journal().deadline(); deadline && !spool->journal().busy())
+    loop.timers.arm(journal_timer, std::max(*deadline, loop.now() + milliseconds(100)));
   shard.counters_.queued.set(outbound->waiting() + outbound->delivering());
   shard.counters_.loop_turns.set(loop.ring.stats().turns);
   shard.counters_.completions.set(loop.ring.stats().completions);
@@ -270,15 +275,16 @@ void Shard::run(const std::function<void(std::string)>& ready) {
   runtime_.reset();
 }
 
-void Shard::post(std::function<void(Shard&)> task) {
+bool Shard::post(std::function<void(Shard&)> task) {
   {
     const std::lock_guard lock(mailbox_mutex_);
-    if (ended_) return;
+    if (ended_) return false;
     mailbox_.push_back(std::move(task));
   }
   const uint64_t one = 1;
   const ssize_t written = ::write(wake_.get(), &one, sizeof one);
   MX_ASSERT(written == sizeof one);
+  return true;
 }
 
 void Shard::publish(policy::SnapshotPointer snapshot) {

@@ -55,8 +55,8 @@ class Shard {
   // with why it can't (then run() returns).
   void run(const std::function<void(std::string)>& ready);
 
-  // Has `task` run by the shard's thread, soon. After the shard has ended the task is dropped.
-  void post(std::function<void(Shard&)> task);
+  // Has `task` run by the shard's thread, soon. False: the shard has ended, the task is dropped.
+  bool post(std::function<void(Shard&)> task);
 
   // --- for tasks
   void publish(policy::SnapshotPointer snapshot);

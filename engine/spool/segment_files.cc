@@ -1,5 +1,6 @@
 #include "engine/spool/segment_files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -28,6 +29,10 @@ std::expected<void, std::string> make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed(path);
   return {};
 }
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
 
 struct AlignedFree {
   void operator()(void* p) const { std::free(p); }
@@ -61,8 +66,31 @@ std::expected<void, std::string> SegmentFiles::open(bool read_only) {
     if (auto opened = open_segment(count, read_only); !opened) return opened;
     ++count;
   }
+  if (auto rest = check_no_segment_from(count); !rest) return rest;
   if (!read_only && ::fsync(directory_fd_.get()) != 0) return failed(directory_);
   existing_.store(count, std::memory_order_release);
+  return {};
+}
+
+// Segments are numbered without a gap, below the configured number. Anything else would be mail
+// that nobody reads, or that a new segment would take the place of.
+std::expected<void, std::string> SegmentFiles::check_no_segment_from(uint32_t count) const {
+  const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(directory_.c_str()));
+  if (!directory) return failed(directory_);
+  while (const dirent* entry = ::readdir(directory.get())) {
+    unsigned number = 0;
+    int used = 0;
+    if (std::sscanf(entry->d_name, "seg-%6u%n", &number, &used) != 1 ||
+        entry->d_name[used] != '\0' || number < count)
+      continue;
+    const std::string name = directory_ + "/" + entry->d_name;
+    if (count == geometry_.segment_count)
+      return std::unexpected(
+          name + ": is beyond ringmx_queue_size_limit (" + std::to_string(count) +
+          " segments): a queue can grow but not shrink; set the limit as it was");
+    return std::unexpected(name + ": is there, but " + path_of(count) +
+                           " before it is missing: restore it, or move the queue away");
+  }
   return {};
 }
 
@@ -111,7 +139,8 @@ std::expected<void, std::string> SegmentFiles::make_segment(uint32_t segment) {
     }
   }
   if (::fsync(fd.get()) != 0) return failed(temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return failed(path);
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0)
+    return failed(path);
   if (::fsync(directory_fd_.get()) != 0) return failed(directory_);
   fds_[segment] = std::move(fd);
   return {};

@@ -49,6 +49,7 @@ class SegmentFiles final : public queue::SegmentReader {
   std::string path_of(uint32_t segment) const;
   std::expected<void, std::string> open_segment(uint32_t segment, bool read_only);
   std::expected<void, std::string> make_segment(uint32_t segment);
+  std::expected<void, std::string> check_no_segment_from(uint32_t count) const;
 
   std::string directory_;
   queue::Geometry geometry_;

@@ -17,7 +17,7 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
       alarms_(alarms),
       counters_(counters),
       blocks_(settings.body_memory_bytes),
-      messages_(blocks_.count()),
+      messages_(blocks_.count() + messages_for_reading),
       index_(settings.index_capacity, pool.geometry().segment_count),
       batch_memory_(static_cast<std::byte*>(
           std::aligned_alloc(queue::block_bytes, size_t{settings.batch_bytes} * 2))) {

@@ -259,7 +259,8 @@ class Rig:
 
     def mxload(self, *arguments, port=None, to=RECIPIENT):
         """Runs mxload to its end; its JSON result, with the exit status as "status"."""
-        done = self.run(BIN / "mxload", "--json", "-f", f"sender@{DOMAIN}", "-t", to, *arguments, f"127.0.0.1:{port or self.port}")
+        done = self.run(BIN / "mxload", "--json", "-f", f"sender@{DOMAIN}", "-t", to, *arguments,
+                        f"127.0.0.1:{port or self.port}")
         assert done.stdout, done.stderr
         return json.loads(done.stdout) | {"status": done.returncode}
 

@@ -168,7 +168,7 @@ def check_manuals(tree):
         if not pages:
             tree.say(name, 1, f"no tools/man/{tool}.1")
             continue
-        page = tree.files[pages[0]].replace("\\-", "-")
+        page = re.sub(r"\\f.", " ", tree.files[pages[0]].replace("\\-", "-"))
         for names in re.findall(OPTION, tree.files[name]):
             for option in names.split(","):
                 if option.startswith("-") and not re.search(rf"(?<![\w-]){option}(?![\w-])", page):

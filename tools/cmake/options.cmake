@@ -6,6 +6,8 @@ if(RINGMX_SANITIZE)
   add_compile_options(-fsanitize=${RINGMX_SANITIZE} -fno-sanitize-recover=all
                       -fno-omit-frame-pointer -fno-optimize-sibling-calls)
   add_link_options(-fsanitize=${RINGMX_SANITIZE})
+  # The vptr check reads type information that the libraries, built with -fno-rtti, do not have.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
 endif()
 if(RINGMX_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
