@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""smtp-source -> MX -> smtp-sink, ringmx and Postfix one after the other on this machine: CPU of the
-MX a relayed message, and messages a second. Loopback only; ends what it starts.
+"""smtp-source -> MX -> smtp-sink, ringmx and Postfix one after the other on this machine: CPU of
+the MX a relayed message, and messages a second. Loopback only; ends what it starts.
 
-Usage: relay.py [--bin DIR] [--sessions N] [--messages N] [--length N] [--per-connection] [--rounds N]
-                [--only ringmx|postfix]
+Usage: relay.py [--bin DIR] [--sessions N] [--messages N] [--length N] [--per-connection]
+                [--rounds N] [--only ringmx|postfix]
 Postfix needs root and the users that Debian's package makes; without it that row says so.
 """
 import argparse
@@ -171,8 +171,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=["ringmx", "postfix"])
     arguments = parser.parse_args()
-    print(f"{arguments.messages} messages of {arguments.length} bytes, {arguments.sessions} sessions, "
-          f"{'a connection a message' if arguments.per_connection else 'long connections'}, durable")
+    connections = "a connection a message" if arguments.per_connection else "long connections"
+    print(f"{arguments.messages} messages of {arguments.length} bytes, "
+          f"{arguments.sessions} sessions, {connections}, durable")
     for _ in range(arguments.rounds):
         if arguments.only != "postfix":
             run(Ringmx, arguments)

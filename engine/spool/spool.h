@@ -33,7 +33,8 @@ constexpr bool is_spool_op(uint8_t kind) {
   return kind / 16 == 3;
 }
 
-// Slots that only messages read back for delivery may use: one for each backend connection of a shard.
+// Slots that only messages read back for delivery may use: one for each backend connection of a
+// shard.
 inline constexpr uint32_t messages_for_reading = 4096;
 
 struct SpoolSettings {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A backend that closes the connection right behind its 250, while the queue is read back and drains:
-every message arrives, and ringmx lives (it once asserted when the close met a message being read)."""
+"""A backend that closes the connection right behind its 250, while the queue is read back and
+drains: every message arrives, and ringmx lives (it asserted when the close met a message being
+read)."""
 
 import socketserver
 import threading

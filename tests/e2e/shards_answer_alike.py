@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""One shard and four give the same replies, and mail taken by four is delivered by one after a restart."""
+"""One shard and four give the same replies, and mail taken by four is delivered by one after a
+restart."""
 
 from rig import DOMAIN, RECIPIENT, Rig, free_port
 
 DIALOGUE = ["NOOP", f"MAIL FROM:<a@{DOMAIN}>", "EHLO client.example", "VRFY x", "RCPT TO:<x@y>",
-            f"MAIL FROM:<a@{DOMAIN}>", f"RCPT TO:<nobody@{DOMAIN}>", "RCPT TO:<a@elsewhere.example>",
-            "RCPT TO:<postmaster>", f"RCPT TO:<{RECIPIENT}>", "RSET", "BOGUS", "QUIT"]
+            f"MAIL FROM:<a@{DOMAIN}>", f"RCPT TO:<nobody@{DOMAIN}>",
+            "RCPT TO:<a@elsewhere.example>", "RCPT TO:<postmaster>", f"RCPT TO:<{RECIPIENT}>", "RSET", "BOGUS", "QUIT"]
 
 with Rig() as rig:
     replies = {}
