@@ -61,6 +61,7 @@ class Daemon {
   bool open_log();
   bool open_queue();
   bool recover();
+  bool open_control();
   bool start_shards();
   void serve();
   void reload();
@@ -253,11 +254,19 @@ bool Daemon::recover() {
   return true;
 }
 
-bool Daemon::start_shards() {
+bool Daemon::open_control() {
   next_hop_ = std::make_unique<relay::NextHop>(settings().relay.relayhost,
                                                settings().relay.backend_connections, random_u64());
   const std::string unresolved = next_hop_->resolve();
   if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
+  control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
+                                              *pool_, *next_hop_, shards_);
+  const std::string error = control_->bind();
+  if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
+  return true;
+}
+
+bool Daemon::start_shards() {
   const shard::Shared shared{*log_,   alarms_,      *next_hop_,           *pool_,
                              *files_, random_u64(), recovered_.largest_id};
   std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
@@ -368,12 +377,9 @@ int Daemon::run() {
     return EX_OSERR;
   }
   const bool started = raise_descriptor_limit() && listen() && drop_privileges() && open_log() &&
-                       open_queue() && recover() && start_shards();
+                       open_queue() && recover() && open_control() && start_shards();
   if (started) {
-    control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
-                                                *pool_, *next_hop_, shards_);
-    const std::string error = control_->start();
-    if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
+    control_->start();
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
     serve();

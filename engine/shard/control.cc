@@ -90,7 +90,7 @@ Control::~Control() {
   stop();
 }
 
-std::string Control::start() {
+std::string Control::bind() {
   sockaddr_un at{};
   at.sun_family = AF_UNIX;
   if (path_.size() >= sizeof at.sun_path) return path_ + ": too long for a socket";
@@ -100,8 +100,11 @@ std::string Control::start() {
   if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
       ::chmod(path_.c_str(), 0660) != 0 || ::listen(socket_.get(), 16) != 0)
     return path_ + ": " + std::strerror(errno);
-  thread_ = std::thread([this] { run(); });
   return "";
+}
+
+void Control::start() {
+  thread_ = std::thread([this] { run(); });
 }
 
 void Control::stop() {

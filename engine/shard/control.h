@@ -32,7 +32,10 @@ class Control {
           spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
           std::vector<std::unique_ptr<Shard>>& shards);
   ~Control();
-  std::string start();  // empty, or why not
+  // Makes the socket: from then on clients can connect, and wait. Empty, or why not.
+  std::string bind();
+  // Serves them; the shards run.
+  void start();
   void stop();
 
  private:

@@ -6,7 +6,8 @@ from rig import DOMAIN, RECIPIENT, Rig, free_port
 
 DIALOGUE = ["NOOP", f"MAIL FROM:<a@{DOMAIN}>", "EHLO client.example", "VRFY x", "RCPT TO:<x@y>",
             f"MAIL FROM:<a@{DOMAIN}>", f"RCPT TO:<nobody@{DOMAIN}>",
-            "RCPT TO:<a@elsewhere.example>", "RCPT TO:<postmaster>", f"RCPT TO:<{RECIPIENT}>", "RSET", "BOGUS", "QUIT"]
+            "RCPT TO:<a@elsewhere.example>", "RCPT TO:<postmaster>", f"RCPT TO:<{RECIPIENT}>",
+            "RSET", "BOGUS", "QUIT"]
 
 with Rig() as rig:
     replies = {}
