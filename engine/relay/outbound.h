@@ -65,9 +65,8 @@ class Outbound {
   // Memory for bodies is short: messages that wait are dropped from it (the journal has them).
   void shed_memory();
 
-  // No new deliveries; those under way end. idle(): none is left.
+  // No new deliveries; those under way end.
   void begin_shutdown();
-  bool idle() const { return delivering_ == 0; }
   uint32_t connections() const { return connections_.used(); }
   void end_all();
   uint32_t delivering() const { return delivering_; }

@@ -1,10 +1,8 @@
 // proto/base/assert.h - asserts that stay on in release.
 //
-// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not
-// hold the process stops at once, the supervisor starts it again and the queue recovers. It is
-// never used for conditions that input can bring about. MX_VERIFY is for checks that cost more than
-// a few instructions; it is compiled only into builds with MX_VERIFY_BUILD (sanitizer and
-// simulation builds).
+// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not hold
+// the process stops at once, the supervisor starts it again and the queue recovers. It is never used
+// for conditions that input can bring about.
 #pragma once
 
 namespace mx {
@@ -14,9 +12,3 @@ namespace mx {
 
 #define MX_ASSERT(condition) \
   ((condition) ? static_cast<void>(0) : ::mx::assert_failed(#condition, __FILE__, __LINE__))
-
-#ifdef MX_VERIFY_BUILD
-#define MX_VERIFY(condition) MX_ASSERT(condition)
-#else
-#define MX_VERIFY(condition) static_cast<void>(0)
-#endif
