@@ -1,8 +1,8 @@
 // proto/base/assert.h - asserts that stay on in release.
 //
-// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not hold
-// the process stops at once, the supervisor starts it again and the queue recovers. It is never used
-// for conditions that input can bring about.
+// MX_ASSERT states what must hold whatever a peer, a disk or an operator does; when it does not
+// hold the process stops at once, the supervisor starts it again and the queue recovers. It is
+// never used for conditions that input can bring about.
 #pragma once
 
 namespace mx {
