@@ -34,17 +34,21 @@ std::expected<TableSpec, std::string> parse_table_spec(std::string_view text) {
   if (colon == std::string_view::npos || colon == 0)
     return std::unexpected("table \"" + std::string(text) + "\" has no type: write hash:/path");
   spec.type = rest.substr(0, colon);
-  spec.path = rest.substr(colon + 1);
-  if (contains(other_types, spec.type)) {
+  spec.name = rest.substr(colon + 1);
+  if (contains(other_types, std::string_view(spec.type))) {
     return std::unexpected("table type \"" + std::string(spec.type) + "\" is not supported yet (" +
                            std::string(text) + ")");
   }
-  if (!contains(compiled_types, spec.type)) {
+  if (!contains(compiled_types, std::string_view(spec.type))) {
     return std::unexpected("unknown table type \"" + std::string(spec.type) +
                            "\"; these work: hash, btree, lmdb, cdb, texthash");
   }
-  if (spec.path.empty()) return std::unexpected("table \"" + std::string(text) + "\" has no path");
+  if (spec.name.empty()) return std::unexpected("table \"" + std::string(text) + "\" has no path");
   return spec;
+}
+
+std::string TableSpec::text() const {
+  return type + ":" + name;
 }
 
 bool looks_like_table(std::string_view element) {

@@ -162,7 +162,7 @@ int run(const Options& options) {
   for (const std::string& name : options.tables) {
     const auto spec = maps::parse_table_spec(name);
     if (!spec) return fail(EX_USAGE, spec.error());
-    const std::string path(spec->path);
+    const std::string path(spec->name);
     const int code = options.query ? query_file(path, options) : compile_file(path, options);
     if (code != EX_OK) worst = code;
   }

@@ -1,6 +1,5 @@
 #include "engine/config/addresses.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,16 +13,6 @@ namespace mx::config {
 namespace {
 
 constexpr size_t shown_bytes_max = 80;
-
-std::optional<IpAddress> parse_bare_address(std::string_view text) {
-  if (text.size() >= INET6_ADDRSTRLEN || text.find('\0') != text.npos) return std::nullopt;
-  const std::string terminated(text);
-  IpAddress address;
-  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data()) == 1) return address;
-  address.v6 = true;
-  if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return address;
-  return std::nullopt;
-}
 
 std::string bracketed(std::string_view text, bool on) {
   return on ? fmt::format("[{}]", text) : std::string(text);
@@ -48,16 +37,10 @@ IpAddress loopback_address(bool v6) {
 }
 
 std::optional<IpAddress> parse_address(std::string_view text) {
-  if (!text.starts_with('[') || !text.ends_with(']')) return parse_bare_address(text);
+  if (!text.starts_with('[') || !text.ends_with(']')) return parse_ip_address(text);
   text = text.substr(1, text.size() - 2);
   if (starts_with_ignoring_case(text, "ipv6:")) text.remove_prefix(5);
-  return parse_bare_address(text);
-}
-
-std::string to_string(const IpAddress& address) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text, sizeof text);
-  return text;
+  return parse_ip_address(text);
 }
 
 uint8_t network_prefix_length(const InterfaceAddress& one, std::string_view style) {
@@ -67,9 +50,7 @@ uint8_t network_prefix_length(const InterfaceAddress& one, std::string_view styl
 }
 
 std::string network_text(const IpAddress& address, uint8_t prefix_length) {
-  IpAddress network = address;
-  for (size_t bit = prefix_length; bit < network.bytes.size() * 8; ++bit)
-    network.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80U >> (bit % 8)));
+  const IpAddress network = masked(address, prefix_length);
   return fmt::format("{}/{}", bracketed(to_string(network), network.v6), prefix_length);
 }
 
@@ -142,7 +123,7 @@ std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16
     if (!port || *port == 0) return malformed("bad port");
     hop.port = *port;
   }
-  if (const auto address = parse_bare_address(hop.host)) {
+  if (const auto address = parse_ip_address(hop.host)) {
     hop.is_address = true;
     hop.address = *address;
     hop.host = to_string(*address);

@@ -18,7 +18,6 @@ namespace mx::config {
 IpAddress loopback_address(bool v6);
 // `1.2.3.4`, `::1`, `[1.2.3.4]`, `[::1]`, `[ipv6:::1]`.
 std::optional<IpAddress> parse_address(std::string_view text);
-std::string to_string(const IpAddress& address);  // no brackets
 
 // How many leading bits of an interface's address mynetworks_style (host, subnet, class) trusts.
 uint8_t network_prefix_length(const InterfaceAddress& one, std::string_view style);

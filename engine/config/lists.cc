@@ -108,9 +108,9 @@ void ListReader::add_table(const Word& word, std::string_view spec, std::string_
                    fmt::format("{}: {} is not in proxy_read_maps: Postfix would answer every "
                                "look-up with a temporary error; add it there",
                                parameter, printable(spec)));
-  if (!table_names_.insert(fmt::format("{}:{}", table->type, table->path)).second) return;
+  if (!table_names_.insert(fmt::format("{}:{}", table->type, table->name)).second) return;
   tables_.push_back(
-      {std::string(table->type), std::string(table->path), std::string(parameter), word.line});
+      {std::string(table->type), std::string(table->name), std::string(parameter), word.line});
 }
 
 }  // namespace mx::config

@@ -8,12 +8,12 @@
 // shards.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proto/base/ip_address.h"
 #include "proto/base/time.h"
 #include "proto/smtp/client.h"
 #include "proto/smtp/server.h"
@@ -42,12 +42,6 @@ struct TableName {
   std::string type, path;
   std::string parameter;  // first that names it
   uint32_t line = 0;
-};
-
-struct IpAddress {
-  bool v6 = false;
-  std::array<uint8_t, 16> bytes{};  // network order; IPv4 in the first four
-  bool operator==(const IpAddress&) const = default;
 };
 
 struct ListenAddress {

@@ -2,10 +2,11 @@
 // that compile() reads, so that policy knows nothing of main.cf. Defaults are those of Postfix 3.7.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "proto/base/ip_address.h"
 
 namespace mx::policy {
 
@@ -23,12 +24,6 @@ struct Token {
   uint32_t line = 0;
 };
 using Tokens = std::vector<Token>;
-
-struct IpAddress {
-  bool v6 = false;
-  std::array<uint8_t, 16> bytes{};  // network order; IPv4 in the first four
-  bool operator==(const IpAddress&) const = default;
-};
 
 // Reply codes that main.cf can change.
 struct ReplyCodes {

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <expected>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -17,23 +16,11 @@
 #include "engine/policy/inputs.h"
 #include "engine/policy/tables.h"
 #include "maps/keys.h"
+#include "proto/base/ip_address.h"
 
 namespace mx::policy {
 
 enum class Match : uint8_t { no, yes, tempfail };
-
-// The text of an IPv4 or IPv6 address without brackets.
-std::optional<IpAddress> parse_address(std::string_view text);
-
-// An address with the number of its leading bits that count.
-struct Network {
-  IpAddress address;
-  uint8_t prefix_bits = 0;
-  bool contains(const IpAddress& client) const;
-  // `a.b.c.d`, `a.b.c.d/n`, `[v6]`, `[v6]/n`, `[v6/n]`; the error says what is wrong, host bits
-  // beyond the mask included.
-  static std::expected<Network, std::string> parse(std::string_view text);
-};
 
 class MatchList {
  public:
@@ -52,7 +39,7 @@ class MatchList {
  private:
   struct Element {
     bool negated = false;
-    std::variant<std::string, Network, TablePointer> what;  // pattern in lower case
+    std::variant<std::string, IpNetwork, TablePointer> what;  // pattern in lower case
   };
   static std::expected<Element, std::string> parse(std::string_view text, Subject subject,
                                                    TableStore& tables);

@@ -63,7 +63,7 @@ Match is_local(const Policy& policy, std::string_view domain) {
   if (!domain.starts_with('[') || !domain.ends_with(']')) return Match::no;
   std::string_view literal = domain.substr(1, domain.size() - 2);
   if (starts_with_ignoring_case(literal, "ipv6:")) literal.remove_prefix(5);
-  const auto address = parse_address(literal);
+  const auto address = parse_ip_address(literal);
   if (!address) return Match::no;
   const auto& own = policy.own_addresses;
   return std::find(own.begin(), own.end(), *address) != own.end() ? Match::yes : Match::no;

@@ -23,8 +23,7 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.mynetworks = tokens_of(domains.mynetworks, main_cf);
   in.parent_domain_matches_subdomains =
       tokens_of(domains.parent_domain_matches_subdomains, main_cf);
-  for (const config::IpAddress& own : domains.own_addresses)
-    in.own_addresses.push_back({own.v6, own.bytes});
+  in.own_addresses = domains.own_addresses;
   in.owner_request_special = domains.owner_request_special;
   in.double_bounce_sender = domains.double_bounce_sender;
   in.recipient_delimiter = domains.recipient_delimiter;

@@ -15,7 +15,7 @@ constexpr uint64_t table_file_bytes_max = 64ULL << 30;
 std::expected<TablePointer, std::string> TableStore::open(std::string_view text) {
   const auto spec = maps::parse_table_spec(text);
   if (!spec) return std::unexpected(spec.error());
-  const std::string source(spec->path);
+  const std::string source(spec->name);
   const std::string name = std::string(spec->type) + ":" + source;
   const std::string compiled = source + std::string(maps::compiled_suffix);
   const std::string remedy = "; run: mapc " + name;

@@ -17,8 +17,8 @@ using smtp::Need;
 // Reserved at MAIL when SIZE= says less (DESIGN: space is reserved before it is promised).
 constexpr uint64_t promise_min = 64U << 10;
 
-policy::IpAddress policy_address(const io::Endpoint& from) {
-  policy::IpAddress out;
+IpAddress policy_address(const io::Endpoint& from) {
+  IpAddress out;
   if (from.is_ipv6()) {
     const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&from.address);
     const auto* bytes = in6->sin6_addr.s6_addr;

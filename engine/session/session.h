@@ -23,7 +23,7 @@ struct Inbound::Session {
   io::Fd fd;
   io::Endpoint peer_address;
   FixedText<48> ip;
-  policy::IpAddress address;
+  IpAddress address;
   policy::SnapshotPointer dialogue;  // settings of the machine, for the session's life
   policy::SnapshotPointer snapshot;  // policy of the present transaction
   smtp::Server server;

@@ -49,6 +49,10 @@ inline constexpr uint32_t config_entries_max = 10'000;           // name = value
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;
 inline constexpr uint32_t table_value_bytes_max = config_line_bytes_max;
+// A value that is made at look-up: the text of a pattern's rule with its $1, or a union's values.
+inline constexpr uint32_t table_made_value_bytes_max = 8192;
+// unionmap:{unionmap:{…}}; Postfix knows no limit, people need one level.
+inline constexpr uint32_t table_spec_depth_max = 8;
 
 // The journal (queue/README.md). A chunk is at most this, less with small buffers or segments.
 inline constexpr uint32_t journal_chunk_bytes_max = 64U << 10;

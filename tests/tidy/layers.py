@@ -30,6 +30,9 @@ OUTSIDE = [
     (r"liburing(/.*)?\.h|linux/io_uring\.h", ["engine/io"]),
     (r"wolfssl/.*", ["tls"]),
     (r"xxhash\.h", ["maps", "queue", "tests", "bench"]),
+    (r"pcre2\.h", ["maps"]),
+    # inet_pton and inet_ntop only: pure functions, the kernel's and Postfix's notion of an address.
+    (r"arpa/inet\.h", ["proto/base", "engine", "tools", "tests"]),
     (r"fmt/.*", ["engine", "tools", "tests", "bench"]),
     (r"nlohmann/.*", ["engine/observe", "tools", "tests", "bench"]),
     (r"CLI/.*", ["tools"]),

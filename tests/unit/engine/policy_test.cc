@@ -33,7 +33,7 @@ Tokens words(std::string_view text) {
 }
 
 IpAddress ip(const char* text) {
-  return parse_address(text).value();
+  return parse_ip_address(text).value();
 }
 
 class PolicyTest : public testing::Test {
@@ -499,9 +499,9 @@ TEST_F(PolicyTest, warns_of_a_table_older_than_its_source) {
   EXPECT_EQ(rcpt("a@relay.tld"), "250");
 }
 
-TEST(Network, matches_leading_bits) {
+TEST(IpNetwork, matches_leading_bits) {
   const auto in = [](const char* network, const char* address) {
-    return Network::parse(network)->contains(ip(address));
+    return IpNetwork::parse(network)->contains(ip(address));
   };
   EXPECT_TRUE(in("10.0.0.0/8", "10.255.0.1"));
   EXPECT_FALSE(in("10.0.0.0/8", "11.0.0.1"));
