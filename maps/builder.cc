@@ -1,9 +1,11 @@
 #include "maps/builder.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <span>
 #include <tuple>
+#include <utility>
 
 #include "maps/part.h"
 #include "proto/base/assert.h"
@@ -29,66 +31,110 @@ constexpr uint64_t buckets_for(uint64_t keys) {
 
 constexpr uint32_t attempts_max = 32;
 
+// What one task hashes. Large enough that its row of counts costs nothing beside it.
+constexpr size_t pairs_per_chunk = 1U << 18;
+
 }  // namespace
+
+void run_one_by_one(size_t count, const Task& task) {
+  for (size_t i = 0; i < count; ++i) task(i);
+}
 
 TableBuilder::TableBuilder() {
   file_.resize(header_bytes);
+}
+
+void TableBuilder::reserve(uint64_t blob_bytes) {
+  file_.reserve(header_bytes + blob_bytes);
 }
 
 void TableBuilder::add(std::string_view key, std::string_view value) {
   MX_ASSERT(!key.empty() && key.size() <= limits::table_key_bytes_max);
   MX_ASSERT(value.size() <= limits::table_value_bytes_max);
   const size_t at = file_.size();
-  file_.resize(at + key.size() + value.size());
-  for (size_t i = 0; i < key.size(); ++i) file_[at + i] = static_cast<std::byte>(to_lower(key[i]));
-  if (!value.empty()) std::memcpy(file_.data() + at + key.size(), value.data(), value.size());
-  sizes_.push_back({static_cast<uint32_t>(value.size()), static_cast<uint16_t>(key.size())});
+  if (pairs_ % pairs_per_chunk == 0) chunk_offsets_.push_back(at - header_bytes);
+  PairSizes sizes{static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size())};
+  std::array<std::byte, PairSizes::bytes_max> header;
+  sizes.store(header.data());
+  file_.resize(at + sizes.total());
+  std::byte* const pair = file_.data() + at;
+  std::memcpy(pair, header.data(), sizes.header);
+  lower_into(reinterpret_cast<char*>(pair + sizes.header), key);
+  if (!value.empty()) std::memcpy(pair + sizes.header + key.size(), value.data(), value.size());
+  ++pairs_;
+}
+
+PairSizes TableBuilder::sizes_at(uint64_t offset) const {
+  PairSizes sizes;
+  MX_ASSERT(sizes.load(Bytes(file_).subspan(header_bytes + offset)));
+  return sizes;
 }
 
 std::string_view TableBuilder::key_of(const Entry& entry) const {
-  return as_text({file_.data() + header_bytes + entry.offset, sizes_[entry.ordinal].key});
+  const PairSizes sizes = sizes_at(entry.offset);
+  return as_text({file_.data() + header_bytes + entry.offset + sizes.header, sizes.key});
 }
 
 Shape TableBuilder::shape_for(uint64_t seed) const {
-  const uint64_t keys = sizes_.size();
+  const uint64_t keys = pairs_;
   const uint64_t parts = std::max<uint64_t>(1, slots_for(keys) / slots_per_part_goal);
   const uint64_t keys_per_part = (keys + parts - 1) / parts;
   return {seed, parts, buckets_for(keys_per_part), slots_for(keys_per_part)};
 }
 
-// All keys with their hashes, grouped by part (part p in [starts[p], starts[p + 1])), in order
-// within one.
-std::vector<TableBuilder::Entry> TableBuilder::hash_by_part(const Shape& shape,
-                                                            std::vector<uint64_t>& starts) const {
-  const auto for_each = [&](const auto& take) {
-    Entry entry;
-    for (uint32_t i = 0; i < sizes_.size(); ++i) {
-      entry.ordinal = i;
-      entry.hash = hash_key(key_of(entry), shape.seed);
-      take(entry, part_of(entry.hash, shape));
-      entry.offset += uint64_t{sizes_[i].key} + sizes_[i].value;
-    }
-  };
-  starts.assign(shape.parts + 1, 0);
-  for_each([&](const Entry&, uint64_t part) { ++starts[part + 1]; });
-  for (size_t p = 1; p < starts.size(); ++p) starts[p] += starts[p - 1];
-  std::vector<Entry> entries(sizes_.size());
-  std::vector<uint64_t> next(starts.begin(), starts.end() - 1);
-  for_each([&](const Entry& entry, uint64_t part) { entries[next[part]++] = entry; });
-  return entries;
+template <typename Take>
+void TableBuilder::hash_chunk(size_t chunk, const Shape& shape, const Take& take) const {
+  Entry entry;
+  entry.offset = chunk_offsets_[chunk];
+  const size_t end = std::min(pairs_, (chunk + 1) * pairs_per_chunk);
+  for (size_t i = chunk * pairs_per_chunk; i < end; ++i) {
+    entry.ordinal = static_cast<uint32_t>(i);
+    const PairSizes sizes = sizes_at(entry.offset);
+    const std::byte* const key = file_.data() + header_bytes + entry.offset + sizes.header;
+    entry.hash = hash_key(as_text({key, sizes.key}), shape.seed);
+    take(entry, part_of(entry.hash, shape));
+    entry.offset += sizes.total();
+  }
+}
+
+// Two passes, as in a radix sort: each chunk counts its keys a part, then all chunks know where
+// each of theirs goes. Hashing twice costs less than keeping the hashes.
+TableBuilder::Grouped TableBuilder::group_by_part(const Shape& shape, const RunTasks& run) const {
+  const size_t chunks = chunk_offsets_.size();
+  std::vector<std::vector<uint64_t>> next(chunks);  // per chunk and part: count, then position
+  run(chunks, [&](size_t chunk) {
+    next[chunk].assign(shape.parts, 0);
+    hash_chunk(chunk, shape, [&](const Entry&, uint64_t part) { ++next[chunk][part]; });
+  });
+  Grouped out;
+  out.starts.assign(shape.parts + 1, 0);
+  uint64_t position = 0;
+  for (uint64_t part = 0; part < shape.parts; ++part) {
+    out.starts[part] = position;
+    for (std::vector<uint64_t>& row : next) position += std::exchange(row[part], position);
+  }
+  out.starts[shape.parts] = position;
+  out.entries.resize(pairs_);
+  run(chunks, [&](size_t chunk) {
+    hash_chunk(chunk, shape, [&](Entry& entry, uint64_t part) {
+      entry.bucket = static_cast<uint32_t>(bucket_of(entry.hash, shape));
+      out.entries[next[chunk][part]++] = entry;
+    });
+  });
+  return out;
 }
 
 // `part` is sorted by bucket, hash and ordinal. Keys that came before are dropped and noted; two
-// different keys with the same `high` in one bucket can never be told apart by a pilot and need
-// another seed.
-TableBuilder::Attempt TableBuilder::drop_duplicates(std::vector<Entry>& part,
-                                                    std::vector<Duplicate>& duplicates) const {
+// different keys with the same `high` in one bucket can never be told apart by a pilot: then false,
+// and another seed is needed.
+bool TableBuilder::drop_duplicates(std::vector<Entry>& part,
+                                   std::vector<Duplicate>& duplicates) const {
   size_t kept = 0;
   for (const Entry& entry : part) {
     if (kept > 0) {
       const Entry& last = part[kept - 1];
       if (last.bucket == entry.bucket && last.hash.high == entry.hash.high) {
-        if (key_of(last) != key_of(entry)) return Attempt::other_seed;
+        if (key_of(last) != key_of(entry)) return false;
         duplicates.push_back({entry.ordinal, key_of(entry)});
         continue;
       }
@@ -96,52 +142,72 @@ TableBuilder::Attempt TableBuilder::drop_duplicates(std::vector<Entry>& part,
     part[kept++] = entry;
   }
   part.resize(kept);
-  return Attempt::done;
+  return true;
 }
 
-void TableBuilder::fill_slots(const std::vector<Entry>& part, const Shape& shape,
+void TableBuilder::fill_slots(std::span<const Entry> part, const Shape& shape,
                               const std::byte* pilots, std::byte* slots) const {
   for (const Entry& entry : part) {
     const uint8_t pilot = std::to_integer<uint8_t>(pilots[entry.bucket]);
     std::byte* const at = slots + slot_of(entry.hash, pilot, shape) * slot_bytes;
-    MX_ASSERT(load_le<uint32_t>(at) == 0);
-    const Sizes& sizes = sizes_[entry.ordinal];
-    Slot{fingerprint_of(entry.hash), sizes.value, sizes.key, entry.offset}.store(at);
+    MX_ASSERT(load_le<uint64_t>(at) == 0);
+    Slot{fingerprint_of(entry.hash), entry.offset}.store(at);
   }
 }
 
-TableBuilder::Attempt TableBuilder::place(const Shape& shape, std::byte* pilots, std::byte* slots,
-                                          BuiltTable& out) {
-  std::vector<uint64_t> starts;
-  const std::vector<Entry> entries = hash_by_part(shape, starts);
-  PartSearch search(shape);
-  std::vector<Entry> part;
-  std::vector<KeyHash> hashes;
-  std::vector<uint32_t> bucket_starts;
-  for (uint64_t p = 0; p < shape.parts; ++p) {
-    part.assign(entries.begin() + static_cast<ptrdiff_t>(starts[p]),
-                entries.begin() + static_cast<ptrdiff_t>(starts[p + 1]));
-    for (Entry& entry : part) entry.bucket = static_cast<uint32_t>(bucket_of(entry.hash, shape));
-    std::sort(part.begin(), part.end(), [](const Entry& a, const Entry& b) {
-      return std::tie(a.bucket, a.hash.high, a.ordinal) <
-             std::tie(b.bucket, b.hash.high, b.ordinal);
-    });
-    if (drop_duplicates(part, out.duplicates) != Attempt::done) return Attempt::other_seed;
+TableBuilder::Placed TableBuilder::place_part(std::span<const Entry> entries, const Shape& shape,
+                                              uint64_t seed, std::byte* pilots,
+                                              std::byte* slots) const {
+  std::vector<uint32_t> starts(shape.buckets_per_part + 1);
+  const auto count_buckets = [&](std::span<const Entry> of) {
+    std::fill(starts.begin(), starts.end(), 0);
+    for (const Entry& entry : of) ++starts[entry.bucket + 1];
+    for (size_t b = 1; b < starts.size(); ++b) starts[b] += starts[b - 1];
+  };
+  count_buckets(entries);
+  std::vector<Entry> part(entries.size());
+  std::vector<uint32_t> next(starts.begin(), starts.end() - 1);
+  for (const Entry& entry : entries) part[next[entry.bucket]++] = entry;
+  for (size_t b = 0; b + 1 < starts.size(); ++b)
+    std::sort(part.begin() + starts[b], part.begin() + starts[b + 1],
+              [](const Entry& x, const Entry& y) {
+                return std::tie(x.hash.high, x.ordinal) < std::tie(y.hash.high, y.ordinal);
+              });
 
-    hashes.clear();
-    bucket_starts.assign(shape.buckets_per_part + 1, 0);
-    for (const Entry& entry : part) {
-      hashes.push_back(entry.hash);
-      ++bucket_starts[entry.bucket + 1];
-    }
-    for (size_t b = 1; b < bucket_starts.size(); ++b) bucket_starts[b] += bucket_starts[b - 1];
-    std::byte* const part_pilots = pilots + p * shape.buckets_per_part;
-    const std::span pilot_span(part_pilots, shape.buckets_per_part);
-    if (!search.run(hashes, bucket_starts, pilot_span, shape.seed + p)) return Attempt::other_seed;
-    fill_slots(part, shape, part_pilots, slots + p * shape.slots_per_part * slot_bytes);
-    out.key_count += part.size();
+  Placed out;
+  if (!drop_duplicates(part, out.duplicates)) return out;
+  if (part.size() != entries.size()) count_buckets(part);
+  std::vector<KeyHash> hashes;
+  hashes.reserve(part.size());
+  for (const Entry& entry : part) hashes.push_back(entry.hash);
+  PartSearch search(shape);
+  if (!search.run(hashes, starts, {pilots, shape.buckets_per_part}, seed)) return out;
+  fill_slots(part, shape, pilots, slots);
+  out.key_count = part.size();
+  out.done = true;
+  return out;
+}
+
+// False: this seed does not work.
+bool TableBuilder::place(const Shape& shape, std::byte* pilots, std::byte* slots,
+                         const RunTasks& run, BuiltTable& out) {
+  const Grouped grouped = group_by_part(shape, run);
+  std::vector<Placed> parts(shape.parts);
+  run(shape.parts, [&](size_t p) {
+    const std::span entries =
+        std::span(grouped.entries)
+            .subspan(grouped.starts[p], grouped.starts[p + 1] - grouped.starts[p]);
+    parts[p] = place_part(entries, shape, shape.seed + p, pilots + p * shape.buckets_per_part,
+                          slots + p * shape.slots_per_part * slot_bytes);
+  });
+  for (const Placed& part : parts) {
+    if (!part.done) return false;
+    out.key_count += part.key_count;
+    out.duplicates.insert(out.duplicates.end(), part.duplicates.begin(), part.duplicates.end());
   }
-  return Attempt::done;
+  std::sort(out.duplicates.begin(), out.duplicates.end(),
+            [](const Duplicate& a, const Duplicate& b) { return a.ordinal < b.ordinal; });
+  return true;
 }
 
 void TableBuilder::write_header(const Shape& shape, uint64_t key_count, const SourceFacts& source) {
@@ -165,11 +231,11 @@ void TableBuilder::write_header(const Shape& shape, uint64_t key_count, const So
   store_le(header + at_header_checksum, checksum(file.first(at_header_checksum)));
 }
 
-std::expected<BuiltTable, BuildError> TableBuilder::build(uint64_t seed,
-                                                          const SourceFacts& source) && {
+std::expected<BuiltTable, BuildError> TableBuilder::build(uint64_t seed, const SourceFacts& source,
+                                                          const RunTasks& run) && {
   const uint64_t blob_size = file_.size() - header_bytes;
   Shape shape = shape_for(seed);
-  if (sizes_.size() >= UINT32_MAX || blob_size > blob_bytes_max || shape.parts > parts_max)
+  if (pairs_ >= UINT32_MAX || blob_size > blob_bytes_max || shape.parts > parts_max)
     return std::unexpected(BuildError::too_large);
 
   const uint64_t pilots_offset = aligned(header_bytes + blob_size);
@@ -180,14 +246,11 @@ std::expected<BuiltTable, BuildError> TableBuilder::build(uint64_t seed,
     file_.resize(header_bytes + blob_size);
     file_.resize(size);  // zeros: no pilot searched, no slot used
     BuiltTable out;
-    if (place(shape, file_.data() + pilots_offset, file_.data() + slots_offset, out) ==
-        Attempt::done) {
+    if (place(shape, file_.data() + pilots_offset, file_.data() + slots_offset, run, out)) {
       store_le(file_.data() + at_blob_size, blob_size);
       store_le(file_.data() + at_pilots_offset, pilots_offset);
       store_le(file_.data() + at_slots_offset, slots_offset);
       write_header(shape, out.key_count, source);
-      std::sort(out.duplicates.begin(), out.duplicates.end(),
-                [](const Duplicate& a, const Duplicate& b) { return a.ordinal < b.ordinal; });
       out.bytes = std::move(file_);
       return out;
     }

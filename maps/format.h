@@ -23,13 +23,13 @@ namespace mx::maps::format {
 inline constexpr std::array<std::byte, 8> magic{std::byte{0x89}, std::byte{'P'},  std::byte{'H'},
                                                 std::byte{'M'},  std::byte{'\r'}, std::byte{'\n'},
                                                 std::byte{0x1A}, std::byte{'\n'}};
-inline constexpr uint32_t version = 1;
+inline constexpr uint32_t version = 2;
 inline constexpr uint32_t kind_exact = 1;        // key → value, as postmap's hash tables
 inline constexpr uint32_t flag_folded_keys = 1;  // keys are in lower case
 
 inline constexpr size_t header_bytes = 4096;
 inline constexpr size_t section_alignment = 64;  // a slot never straddles a cache line
-inline constexpr size_t slot_bytes = 16;
+inline constexpr size_t slot_bytes = 8;
 
 // Offsets of the header's fields.
 inline constexpr size_t at_magic = 0, at_version = 8, at_flags = 12, at_kind = 16, at_parts = 20,
@@ -44,28 +44,57 @@ inline constexpr uint64_t parts_max = 1ULL << 20;
 inline constexpr uint64_t slots_per_part_max = 1ULL << 24;
 inline constexpr uint64_t blob_bytes_max = 1ULL << 47;
 
-static_assert(limits::table_key_bytes_max < (1U << 16), "a key's length is 16 bits of the slot");
-static_assert(limits::table_value_bytes_max < (1ULL << 32));
+static_assert(blob_bytes_max <= 1ULL << 48, "an offset is 48 bits of the slot");
 
-// u32 fingerprint (0: empty slot), u32 value length, u64 = blob offset << 16 | key length. The blob
-// has the key and right after it the value.
+// u64 = fingerprint << 48 | offset of the pair in the blob; 0: empty, as no fingerprint is 0.
 struct Slot {
-  uint32_t fingerprint = 0;
-  uint32_t value_size = 0;
-  uint16_t key_size = 0;
-  uint64_t offset = 0;  // in the blob
+  uint16_t fingerprint = 0;
+  uint64_t offset = 0;
 
   static Slot load(const std::byte* from) {
-    const uint64_t packed = load_le<uint64_t>(from + 8);
-    return {load_le<uint32_t>(from), load_le<uint32_t>(from + 4), static_cast<uint16_t>(packed),
-            packed >> 16};
+    const uint64_t packed = load_le<uint64_t>(from);
+    return {static_cast<uint16_t>(packed >> 48), packed & (blob_bytes_max * 2 - 1)};
   }
-  void store(std::byte* to) const {
-    store_le(to, fingerprint);
-    store_le(to + 4, value_size);
-    store_le(to + 8, offset << 16 | key_size);
+  void store(std::byte* to) const { store_le(to, uint64_t{fingerprint} << 48 | offset); }
+};
+
+// What stands before a pair in the blob: the sizes of its key and of its value, each in groups of
+// seven bits, the lowest first, bit 7 set in all but the last (LEB128). Two bytes as a rule.
+struct PairSizes {
+  static constexpr size_t bytes_max = 6;
+  uint32_t key = 0, value = 0;
+  uint32_t header = 0;  // bytes that the sizes take
+
+  uint64_t total() const { return uint64_t{header} + key + value; }
+  // Writes the header and sets its length. REQUIRES: bytes_max bytes at `to`.
+  void store(std::byte* to) {
+    header = store_one(to, key);
+    header += store_one(to + header, value);
+  }
+  // False when the bytes are not those of a pair that lies within them.
+  bool load(Bytes from) {
+    header = 0;
+    return load_one(from, key) && load_one(from, value) && total() <= from.size();
+  }
+
+ private:
+  static uint32_t store_one(std::byte* to, uint32_t size) {
+    uint32_t bytes = 0;
+    for (; size >= 0x80; size >>= 7) to[bytes++] = static_cast<std::byte>(size | 0x80);
+    to[bytes++] = static_cast<std::byte>(size);
+    return bytes;
+  }
+  bool load_one(Bytes from, uint32_t& size) {
+    size = 0;
+    for (uint32_t shift = 0; shift < 21 && header < from.size(); shift += 7) {
+      const auto byte = std::to_integer<uint32_t>(from[header++]);
+      size |= (byte & 0x7F) << shift;
+      if (byte < 0x80) return true;
+    }
+    return false;
   }
 };
+static_assert(limits::table_key_bytes_max < 1U << 21 && limits::table_value_bytes_max < 1U << 21);
 
 struct Shape {
   uint64_t seed = 0;
@@ -97,8 +126,8 @@ constexpr uint64_t slot_of(KeyHash hash, uint8_t pilot, const Shape& shape) {
   return multiply_high(mixed ^ (mixed >> 32), shape.slots_per_part);
 }
 
-constexpr uint32_t fingerprint_of(KeyHash hash) {
-  const uint32_t low = static_cast<uint32_t>(hash.low);
+constexpr uint16_t fingerprint_of(KeyHash hash) {
+  const auto low = static_cast<uint16_t>(hash.low);
   return low == 0 ? 1 : low;
 }
 

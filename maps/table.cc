@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proto/base/assert.h"
 #include "proto/base/text.h"
 
 namespace mx::maps {
@@ -77,24 +78,73 @@ std::expected<Table, TableError> Table::open(Bytes file) {
   return table;
 }
 
+void Table::start(Probe& probe, std::string_view key, Folded& buffer) const {
+  probe.pilot = probe.slot = nullptr;
+  if (key.empty() || key.size() > buffer.size()) return;
+  probe.folded = key;
+  if (has_upper(key)) {  // most keys come folded
+    lower_into(buffer.data(), key);
+    probe.folded = {buffer.data(), key.size()};
+  }
+  probe.hash = hash_key(probe.folded, shape_.seed);
+  const uint64_t part = part_of(probe.hash, shape_);
+  probe.pilot = pilots_ + part * shape_.buckets_per_part + bucket_of(probe.hash, shape_);
+}
+
+void Table::find_slot(Probe& probe) const {
+  if (probe.pilot == nullptr) return;
+  const uint64_t part = part_of(probe.hash, shape_);
+  const uint8_t pilot = std::to_integer<uint8_t>(*probe.pilot);
+  probe.slot =
+      slots_ + (part * shape_.slots_per_part + slot_of(probe.hash, pilot, shape_)) * slot_bytes;
+}
+
+Lookup Table::read_slot(const Probe& probe) const {
+  if (probe.slot == nullptr) return Lookup::miss();
+  const Slot slot = Slot::load(probe.slot);
+  if (slot.fingerprint != fingerprint_of(probe.hash)) return Lookup::miss();
+  if (slot.offset >= blob_size_) return Lookup::tempfail();
+  const Bytes rest(blob_ + slot.offset, blob_size_ - slot.offset);
+  PairSizes sizes;
+  if (!sizes.load(rest)) return Lookup::tempfail();
+  const std::string_view pair =
+      as_text(rest.subspan(sizes.header, uint64_t{sizes.key} + sizes.value));
+  if (pair.substr(0, sizes.key) != probe.folded) return Lookup::miss();
+  return Lookup::hit(pair.substr(sizes.key));
+}
+
 Lookup Table::find(std::string_view key) const {
-  if (key.empty() || key.size() > limits::table_key_bytes_max) return Lookup::miss();
-  char folded[limits::table_key_bytes_max];
-  std::transform(key.begin(), key.end(), folded, to_lower);
-  const KeyHash hash = hash_key({folded, key.size()}, shape_.seed);
+  Folded buffer;
+  Probe probe;
+  start(probe, key, buffer);
+  find_slot(probe);
+  return read_slot(probe);
+}
 
-  const uint64_t part = part_of(hash, shape_);
-  const uint64_t bucket = part * shape_.buckets_per_part + bucket_of(hash, shape_);
-  const uint8_t pilot = std::to_integer<uint8_t>(pilots_[bucket]);
-  const uint64_t slot_index = part * shape_.slots_per_part + slot_of(hash, pilot, shape_);
-  const Slot slot = Slot::load(slots_ + slot_index * slot_bytes);
-  if (slot.fingerprint != fingerprint_of(hash)) return Lookup::miss();
-
-  const uint64_t size = uint64_t{slot.key_size} + slot.value_size;
-  if (slot.offset > blob_size_ || size > blob_size_ - slot.offset) return Lookup::tempfail();
-  const std::string_view pair = as_text({blob_ + slot.offset, size});
-  if (pair.substr(0, slot.key_size) != std::string_view{folded, key.size()}) return Lookup::miss();
-  return Lookup::hit(pair.substr(slot.key_size));
+// Step by step for a group of keys: each step prefetches what the next one reads.
+void Table::find_batch(std::span<const std::string_view> keys, std::span<Lookup> answers) const {
+  MX_ASSERT(keys.size() == answers.size());
+  constexpr size_t group = 8;
+  std::array<Folded, group> buffers;
+  std::array<Probe, group> probes;
+  for (size_t done = 0; done < keys.size(); done += group) {
+    const size_t count = std::min(group, keys.size() - done);
+    for (size_t i = 0; i < count; ++i) {
+      start(probes[i], keys[done + i], buffers[i]);
+      if (probes[i].pilot != nullptr) __builtin_prefetch(probes[i].pilot);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      find_slot(probes[i]);
+      if (probes[i].slot != nullptr) __builtin_prefetch(probes[i].slot);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      if (probes[i].slot == nullptr) continue;
+      const Slot slot = Slot::load(probes[i].slot);
+      if (slot.fingerprint == fingerprint_of(probes[i].hash) && slot.offset < blob_size_)
+        __builtin_prefetch(blob_ + slot.offset);
+    }
+    for (size_t i = 0; i < count; ++i) answers[done + i] = read_slot(probes[i]);
+  }
 }
 
 }  // namespace mx::maps

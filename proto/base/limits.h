@@ -51,8 +51,33 @@ inline constexpr uint32_t table_key_bytes_max = 1024;
 inline constexpr uint32_t table_value_bytes_max = config_line_bytes_max;
 // A value that is made at look-up: the text of a pattern's rule with its $1, or a union's values.
 inline constexpr uint32_t table_made_value_bytes_max = 8192;
+// cidr, regexp and pcre tables: rules, and `if`s inside one another.
+inline constexpr uint32_t table_cidr_rules_max = 1U << 24;
+inline constexpr uint32_t table_pattern_rules_max = 100'000;
+inline constexpr uint32_t table_if_depth_max = 100;
+// What one look-up may cost in one pattern, so that no key holds up a shard: steps of the matcher,
+// how deep its choices may nest, and what it may remember of them. An ordinary pattern needs a few
+// thousand steps for the longest key; the match limit is a few milliseconds.
+inline constexpr uint32_t pattern_match_steps_max = 200'000;
+inline constexpr uint32_t pattern_match_depth_max = 20'000;
+inline constexpr uint32_t pattern_match_heap_kib_max = 8192;
+inline constexpr uint32_t pattern_jit_stack_bytes_max = 1U << 20;
+// $1 … ${99} in the text of a rule; parentheses inside one another (PCRE2's own limit).
+inline constexpr uint32_t pattern_groups_max = 99;
+inline constexpr uint32_t pattern_nesting_max = 250;
+inline constexpr uint32_t pattern_bytes_max = 65'535;
+// The source of a cidr, regexp or pcre table; accounts in unix:passwd.byname.
+inline constexpr uint32_t table_rules_bytes_max = 1U << 30;
+inline constexpr uint32_t table_system_entries_max = 1'000'000;
 // unionmap:{unionmap:{…}}; Postfix knows no limit, people need one level.
 inline constexpr uint32_t table_spec_depth_max = 8;
+inline constexpr uint32_t table_spec_parts_max = 100;  // tables in one unionmap, at all depths
+// A source or a compiled table as mapc reads it, whole.
+inline constexpr uint64_t table_source_bytes_max = 64ULL << 30;
+// The set record (maps/set_record.h): tables that one mapc run wrote. A path: PATH_MAX.
+inline constexpr uint32_t table_path_bytes_max = 4095;
+inline constexpr uint32_t table_set_paths_max = 4096;
+inline constexpr uint32_t table_set_bytes_max = 17U << 20;
 
 // The journal (queue/README.md). A chunk is at most this, less with small buffers or segments.
 inline constexpr uint32_t journal_chunk_bytes_max = 64U << 10;
@@ -66,6 +91,7 @@ inline constexpr uint32_t defer_reasons_max = 4096;  // different ones kept in m
 static_assert(address_bytes_max == 511);
 static_assert(2 * address_bytes_max <= table_key_bytes_max, "a local part quoted in full");
 static_assert(path_bytes_max <= command_line_bytes_max);
+static_assert(table_set_paths_max * (table_path_bytes_max + 1) < table_set_bytes_max);
 static_assert(reply_line_bytes_max <= reply_backlog_bytes_max);
 
 }  // namespace mx::limits

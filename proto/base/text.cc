@@ -1,6 +1,7 @@
 #include "proto/base/text.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace mx {
@@ -12,14 +13,58 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return true;
 }
 
+namespace {
+
+// Bit 7 of the bytes 'A' to 'Z': in each byte below 128 the sums carry into bit 7 from 'A' on and
+// from 'Z' + 1 on.
+uint64_t upper_of_eight(uint64_t bytes) {
+  constexpr uint64_t each = 0x0101010101010101ULL;
+  const uint64_t low = bytes & (0x7F * each);
+  const uint64_t from_a = low + (0x80 - 'A') * each;
+  const uint64_t after_z = low + (0x80 - 'Z' - 1) * each;
+  return from_a & ~after_z & ~bytes & (0x80 * each);
+}
+
+uint64_t load_eight(const char* from) {
+  uint64_t bytes = 0;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return bytes;
+}
+
+}  // namespace
+
+bool has_upper(std::string_view text) {
+  const size_t size = text.size();
+  if (size < 8)
+    return std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  uint64_t found = upper_of_eight(load_eight(text.data() + size - 8));
+  for (size_t at = 0; at + 8 < size; at += 8) found |= upper_of_eight(load_eight(text.data() + at));
+  return found != 0;
+}
+
+void lower_into(char* out, std::string_view text) {
+  const auto eight_at = [&](size_t at) {
+    uint64_t bytes = load_eight(text.data() + at);
+    bytes |= upper_of_eight(bytes) >> 2;
+    std::memcpy(out + at, &bytes, sizeof bytes);
+  };
+  const size_t size = text.size();
+  if (size < 8) {
+    for (size_t i = 0; i < size; ++i) out[i] = to_lower(text[i]);
+    return;
+  }
+  for (size_t at = 0; at + 8 < size; at += 8) eight_at(at);
+  eight_at(size - 8);  // may do some bytes again
+}
+
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() &&
          equals_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
 
 std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = to_lower(c);
+  std::string out(text.size(), '\0');
+  lower_into(out.data(), text);
   return out;
 }
 

@@ -33,6 +33,10 @@ constexpr bool is_space(char c) {
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);
 std::string lower(std::string_view text);
+bool has_upper(std::string_view text);
+// Writes `text` in lower case to `out`, which holds text.size() bytes and does not overlap it.
+// Eight bytes at a time: what a table look-up does with every key.
+void lower_into(char* out, std::string_view text);
 
 std::string_view trim(std::string_view text);
 std::string_view trim_front(std::string_view text);

@@ -75,5 +75,24 @@ TEST(EditDistance, CountsEditsUpToTheLimit) {
   EXPECT_EQ(edit_distance("a", "abcdefgh", 2), 3U);
 }
 
+TEST(lower_into, does_every_byte_at_every_place) {
+  for (size_t size = 0; size <= 24; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, 'Q');
+        text[at] = static_cast<char>(byte);
+        std::string wanted(size, 'q');
+        wanted[at] = to_lower(text[at]);
+        std::string out(size, '?');
+        lower_into(out.data(), text);
+        ASSERT_EQ(out, wanted) << size << " " << at << " " << byte;
+        ASSERT_FALSE(has_upper(wanted)) << wanted;
+        wanted[at] = text[at];
+        ASSERT_EQ(has_upper(wanted), text[at] != to_lower(text[at])) << wanted;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mx

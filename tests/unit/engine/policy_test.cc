@@ -252,7 +252,7 @@ TEST_F(PolicyTest, defers_when_a_lookup_fails) {
   std::byte* const bytes = file->buffer.data();
   const uint64_t slots = load_le<uint64_t>(bytes + maps::format::at_slots_offset);
   for (uint64_t at = slots; at < file->buffer.size(); at += maps::format::slot_bytes)
-    store_le(bytes + at + 8, UINT64_MAX);
+    store_le(bytes + at, load_le<uint64_t>(bytes + at) | (1ULL << 48) - 1);
   store_le(bytes + maps::format::at_body_checksum,
            maps::checksum(file->buffer.bytes().subspan(maps::format::header_bytes)));
   store_le(bytes + maps::format::at_header_checksum,
