@@ -1,7 +1,7 @@
 #include "maps/keys.h"
 
-#include <algorithm>
-
+#include "proto/base/assert.h"
+#include "proto/base/ip_address.h"
 #include "proto/base/text.h"
 
 namespace mx::maps {
@@ -107,34 +107,34 @@ std::optional<size_t> Delimiter::split(std::string_view local) const {
   return at;
 }
 
-AddressKeys::AddressKeys(std::string_view local, std::string_view domain, bool domain_is_local,
-                         const Delimiter& delimiter)
-    : local_(local),
-      domain_(domain),
-      domain_is_local_(domain_is_local),
-      user_size_(delimiter.split(local)) {}
-
-// Steps 0-7: full address, without extension, local part, local part without extension; the even
-// one quoted, the odd one as it is, where that differs. Step 8: @domain.
-bool AddressKeys::make(KeyText& key, uint32_t step) const {
-  key.clear();
-  if (step == 8) return key.append("@") && append_folded(key, domain_);
-  const bool with_domain = step < 4;
-  const bool without_extension = (step & 2) != 0;
-  const bool plain = (step & 1) != 0;
-  if (!with_domain && !domain_is_local_) return false;
-  if (without_extension && !user_size_) return false;
-  const std::string_view local = without_extension ? local_.substr(0, *user_size_) : local_;
-  if (plain && is_dot_string(local)) return false;  // the quoted form was the same
-  if (!(plain ? append_folded(key, local) : append_quoted(key, local))) return false;
-  if (!with_domain) return true;
-  return key.append("@") && append_folded(key, domain_);
+void KeyList::push(std::string_view text, bool partial) {
+  MX_ASSERT(count_ < keys_max);
+  std::construct_at(&keys_[count_++], Key{text, partial});
 }
 
-bool AddressKeys::next(KeyText& key) {
-  while (step_ <= 8)
-    if (make(key, step_++)) return true;
-  return false;
+void KeyList::append(std::initializer_list<std::string_view> parts, bool partial) {
+  size_t size = 0;
+  for (const std::string_view part : parts) size += part.size();
+  if (size == 0 || size > limits::table_key_bytes_max) return;
+  MX_ASSERT(text_size_ + size <= sizeof text_);
+  const std::string_view key(text_ + text_size_, size);
+  for (const std::string_view part : parts)
+    for (const char c : part) text_[text_size_++] = to_lower(c);
+  push(key, partial);
+}
+
+void KeyList::append_with_parents(std::string_view name, bool parent_style, bool partial) {
+  const uint32_t before = count_;
+  append({name}, partial);
+  if (count_ == before) return;
+  std::string_view rest = keys_[before].text;
+  while (true) {
+    const size_t dot = rest.find('.', 1);
+    if (dot == std::string_view::npos) return;
+    rest.remove_prefix(parent_style ? dot + 1 : dot);
+    if (rest.empty()) return;
+    if (rest.size() <= limits::domain_bytes_max) push(rest, true);
+  }
 }
 
 bool domain_matches(std::string_view pattern, std::string_view name, SubdomainStyle style) {
@@ -151,17 +151,100 @@ bool domain_matches(std::string_view pattern, std::string_view name, SubdomainSt
   return false;
 }
 
-bool DomainKeys::next(std::string_view& key) {
-  if (started_) {
-    if (style_ == SubdomainStyle::exact) return false;
-    const size_t dot = rest_.find('.', 1);
-    if (dot == std::string_view::npos) return false;
-    rest_.remove_prefix(style_ == SubdomainStyle::parent ? dot + 1 : dot);
+namespace {
+
+// `local` in its quoted form, then unquoted where that differs, with `@domain` where there is one.
+void append_both_forms(KeyList& out, std::string_view local, std::string_view domain,
+                       bool partial) {
+  const std::string_view at = domain.empty() ? "" : "@";
+  KeyText quoted;
+  if (quote_local(quoted, local)) out.append({quoted.view(), at, domain}, partial);
+  if (!is_dot_string(local)) out.append({local, at, domain}, partial);
+}
+
+void append_domain(KeyList& out, std::string_view name, SubdomainStyle style, bool partial) {
+  if (style == SubdomainStyle::exact)
+    out.append({name}, partial);
+  else
+    out.append_with_parents(name, style == SubdomainStyle::parent, partial);
+}
+
+void append_access_domain(KeyList& out, std::string_view name, SubdomainStyle style, bool partial) {
+  append_domain(out, name, parse_ip_address(name) ? SubdomainStyle::exact : style, partial);
+}
+
+}  // namespace
+
+void address_keys(KeyList& out, std::string_view local, std::string_view domain,
+                  bool domain_is_local, const Delimiter& delimiter) {
+  const auto user_size = delimiter.split(local);
+  const std::string_view user = local.substr(0, user_size.value_or(0));
+  append_both_forms(out, local, domain, false);
+  if (user_size) append_both_forms(out, user, domain, true);
+  if (domain_is_local && !domain.empty()) {
+    append_both_forms(out, local, {}, true);
+    if (user_size) append_both_forms(out, user, {}, true);
   }
-  started_ = true;
-  if (rest_.empty()) return false;
-  key = rest_;
-  return true;
+  if (!domain.empty()) out.append({"@", domain}, true);
+}
+
+void access_address_keys(KeyList& out, std::string_view local, std::string_view domain,
+                         SubdomainStyle style, const Delimiter& delimiter) {
+  const auto user_size = delimiter.split(local);
+  const std::string_view user = local.substr(0, user_size.value_or(0));
+  out.append({local, "@", domain}, false);
+  if (user_size) out.append({user, "@", domain}, true);
+  append_access_domain(out, domain, style, true);
+  out.append({local, "@"}, true);
+  if (user_size) out.append({user, "@"}, true);
+}
+
+void null_sender_keys(KeyList& out, std::string_view null_access_lookup_key) {
+  out.append({null_access_lookup_key}, false);
+}
+
+void domain_keys(KeyList& out, std::string_view name, SubdomainStyle style) {
+  append_domain(out, name, style, false);
+}
+
+void access_name_keys(KeyList& out, std::string_view name, SubdomainStyle style) {
+  append_access_domain(out, name, style, false);
+}
+
+void access_ip_keys(KeyList& out, std::string_view address) {
+  if (!parse_ip_address(address)) return;
+  const char delimiter = address.find(':') != std::string_view::npos ? ':' : '.';
+  for (bool partial = false;; partial = true) {
+    out.append({address}, partial);
+    const size_t at = address.rfind(delimiter);
+    if (at == std::string_view::npos) return;
+    address = address.substr(0, at);
+  }
+}
+
+void client_keys(KeyList& out, std::string_view name, std::string_view address,
+                 SubdomainStyle style) {
+  access_name_keys(out, name, style);
+  access_ip_keys(out, address);
+}
+
+void transport_keys(KeyList& out, std::string_view local, std::string_view domain,
+                    SubdomainStyle style, const Delimiter& delimiter) {
+  append_both_forms(out, local, domain, false);
+  if (const auto size = delimiter.split(local))
+    append_both_forms(out, local.substr(0, *size), domain, true);
+  append_domain(out, domain, style, true);
+  out.append({"*"}, false);
+}
+
+void alias_keys(KeyList& out, std::string_view local, const Delimiter& delimiter) {
+  out.append({local}, false);
+  if (const auto size = delimiter.split(local)) out.append({local.substr(0, *size)}, false);
+}
+
+void fingerprint_keys(KeyList& out, std::string_view certificate, std::string_view public_key) {
+  out.append({certificate}, false);
+  out.append({public_key}, false);
 }
 
 }  // namespace mx::maps

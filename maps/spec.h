@@ -33,13 +33,15 @@ struct TableSpec {
   bool proxied = false;  // `proxy:` stands before it
   std::string source;    // rules given in braces (cidr, regexp, pcre), one a line
   std::string value;     // of static, without its braces
-  std::vector<std::pair<std::string, std::string>> entries;  // of inline, in their order
-  std::vector<TableSpec> parts;                              // of unionmap
+  // Of inline, in their order, each key once and in lower case.
+  std::vector<std::pair<std::string, std::string>> entries;
+  std::vector<TableSpec> parts;  // of unionmap
 
   // "type:name" without proxy:, nested names normalised: two specs with the same text are the same
   // table.
   std::string text() const;
-  bool has_path() const { return name.starts_with('/'); }
+  // Whether `name` is the path of a file (compiled: of its source).
+  bool has_path() const;
   bool operator==(const TableSpec&) const = default;
 };
 
