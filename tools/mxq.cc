@@ -112,10 +112,15 @@ void print_status(const std::string& socket_path, bool as_json) {
     for (const auto& [name, value] : s["counters"].items())
       std::printf("%-24s %llu\n", name.c_str(),
                   static_cast<unsigned long long>(value.get<uint64_t>()));
-    for (const char* name : {"shards", "free_segments", "free_bytes"})
+    for (const char* name : {"shards", "free_segments", "free_bytes", "snapshots", "publications"})
       std::printf("%-24s %llu\n", name, static_cast<unsigned long long>(s[name].get<uint64_t>()));
     std::printf("%-24s %s (%s)\n", "next_hop", s["next_hop"].get<std::string>().c_str(),
                 s["next_hop_up"].get<bool>() ? "up" : "down");
+    for (const json& table : s["tables"])
+      std::printf("table %s: %llu keys, read in %.1f ms\n",
+                  table["name"].get<std::string>().c_str(),
+                  static_cast<unsigned long long>(table["keys"].get<uint64_t>()),
+                  table["load_ms"].get<double>());
     if (s["alarms"].empty()) std::printf("no alarms\n");
     for (const json& alarm : s["alarms"])
       std::printf("ALARM %s: %s\n", alarm["name"].get<std::string>().c_str(),

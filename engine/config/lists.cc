@@ -88,13 +88,31 @@ void ListReader::add_file(const Word& word, bool negated, uint32_t depth, List& 
   }
 }
 
-bool ListReader::is_approved(std::string_view spec) {
+// What an element of proxy_read_maps approves: the table behind proxy:, and with a union the tables
+// in it that are spelled so. Other elements approve nothing, also those that are not read here.
+void ListReader::approve(const maps::TableSpec& table) {
+  if (table.proxied) {
+    approved_->insert(table.text());
+    return;
+  }
+  for (const maps::TableSpec& part : table.parts) approve(part);
+}
+
+bool ListReader::is_approved(const maps::TableSpec& table) {
   if (!approved_) {
     approved_.emplace();
-    for (Word& word : values_.list("proxy_read_maps").words)
-      approved_->insert(std::move(word.text));
+    for (const Word& word : values_.list("proxy_read_maps").words)
+      if (const auto approved = maps::parse_table_spec(word.text)) approve(*approved);
   }
-  return approved_->contains(spec);
+  return approved_->contains(table.text());
+}
+
+// Inside a union that is itself behind proxy: Postfix asks no more.
+const maps::TableSpec* ListReader::find_unapproved(const maps::TableSpec& table) {
+  if (table.proxied) return is_approved(table) ? nullptr : &table;
+  for (const maps::TableSpec& part : table.parts)
+    if (const maps::TableSpec* unapproved = find_unapproved(part)) return unapproved;
+  return nullptr;
 }
 
 void ListReader::add_table(const Word& word, std::string_view spec, std::string_view parameter) {
@@ -103,11 +121,11 @@ void ListReader::add_table(const Word& word, std::string_view spec, std::string_
     values_.report(word, Severity::error, fmt::format("{}: {}", parameter, table.error()));
     return;
   }
-  if (table->proxied && !is_approved(spec))
+  if (const maps::TableSpec* unapproved = find_unapproved(*table))
     values_.report(word, Severity::error,
-                   fmt::format("{}: {} is not in proxy_read_maps: Postfix would answer every "
+                   fmt::format("{}: proxy:{} is not in proxy_read_maps: Postfix would answer every "
                                "look-up with a temporary error; add it there",
-                               parameter, printable(spec)));
+                               parameter, printable(unapproved->text())));
   if (!table_names_.insert(fmt::format("{}:{}", table->type, table->name)).second) return;
   tables_.push_back(
       {std::string(table->type), std::string(table->name), std::string(parameter), word.line});

@@ -12,6 +12,7 @@
 #include "engine/config/evaluator.h"
 #include "engine/config/load.h"
 #include "engine/config/settings.h"
+#include "maps/spec.h"
 #include "proto/base/limits.h"
 
 namespace mx::config {
@@ -30,14 +31,16 @@ class ListReader {
  private:
   void add(const Word& word, bool negated, uint32_t depth, List& out);
   void add_file(const Word& word, bool negated, uint32_t depth, List& out);
-  bool is_approved(std::string_view spec);
+  void approve(const maps::TableSpec& table);
+  bool is_approved(const maps::TableSpec& table);
+  const maps::TableSpec* find_unapproved(const maps::TableSpec& table);
   void add_table(const Word& word, std::string_view spec, std::string_view parameter);
 
   Evaluator& values_;
   const FileReader& reader_;
   std::vector<TableName> tables_;
   std::set<std::string, std::less<>> table_names_;
-  std::optional<std::set<std::string, std::less<>>> approved_;  // proxy_read_maps, once asked for
+  std::optional<std::set<std::string, std::less<>>> approved_;  // by proxy_read_maps
   uint32_t files_left_ = limits::config_list_files_max;
   size_t bytes_left_ = limits::config_list_bytes_max;
 };

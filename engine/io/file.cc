@@ -21,9 +21,16 @@ std::unexpected<FileError> failed(const char* what, const std::string& path, int
       FileError{error_number, std::string(what) + " " + path + ": " + std::strerror(error_number)});
 }
 
+int64_t nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 FileFacts facts_of(const struct stat& status) {
   return {static_cast<uint64_t>(status.st_size),
-          int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+          nanoseconds(status.st_mtim),
+          nanoseconds(status.st_ctim),
+          status.st_dev,
+          status.st_ino,
           status.st_mode & 07777};
 }
 
@@ -80,10 +87,21 @@ std::expected<FileFacts, FileError> file_facts(const std::string& path) {
   return facts_of(status);
 }
 
-std::expected<FileContent, FileError> read_file(const std::string& path, uint64_t bytes_max) {
+std::expected<Fd, FileError> open_file(const std::string& path) {
   // O_NONBLOCK: a FIFO put in the file's place must not hang a start.
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return failed("open", path, errno);
+  return fd;
+}
+
+std::expected<FileContent, FileError> read_file(const std::string& path, uint64_t bytes_max) {
+  const auto file = open_file(path);
+  if (!file) return std::unexpected(file.error());
+  return read_file(*file, path, bytes_max);
+}
+
+std::expected<FileContent, FileError> read_file(const Fd& fd, const std::string& path,
+                                                uint64_t bytes_max) {
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return failed("stat", path, errno);
   if (S_ISDIR(status.st_mode)) return failed("read", path, EISDIR);
@@ -108,28 +126,48 @@ std::expected<FileContent, FileError> read_file(const std::string& path, uint64_
   return content;
 }
 
-std::expected<void, FileError> write_file_atomically(const std::string& path, Bytes content,
-                                                     mode_t mode) {
-  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode) {
+  Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return failed("create", path, errno);
   const auto give_up = [&](const char* what, int error_number) {
-    ::unlink(temporary.c_str());
+    ::unlink(path.c_str());
     return failed(what, path, error_number);
   };
-  ::unlink(temporary.c_str());  // of a run with this pid that was killed
-  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return failed("create", temporary, errno);
   if (!write_all(fd.get(), content)) return give_up("write", errno);
   if (::fchmod(fd.get(), mode) != 0) return give_up("chmod", errno);
   if (::fsync(fd.get()) != 0) return give_up("sync", errno);
   if (::close(fd.release()) != 0) return give_up("close", errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up("rename", errno);
+  return {};
+}
 
+std::expected<void, FileError> rename_file(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return failed("rename to", to, errno);
+  return {};
+}
+
+std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+std::expected<void, FileError> sync_directory_of(const std::string& path) {
+  const std::string directory = directory_of(path);
   const Fd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent) return failed("open", directory, errno);
   if (::fsync(parent.get()) != 0) return failed("sync", directory, errno);
   return {};
+}
+
+std::expected<void, FileError> write_file_atomically(const std::string& path, Bytes content,
+                                                     mode_t mode) {
+  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  ::unlink(temporary.c_str());  // of a run with this pid that was killed
+  if (auto written = write_new_file(temporary, content, mode); !written) return written;
+  if (auto renamed = rename_file(temporary, path); !renamed) {
+    ::unlink(temporary.c_str());
+    return renamed;
+  }
+  return sync_directory_of(path);
 }
 
 }  // namespace mx::io

@@ -12,6 +12,7 @@
 #include <expected>
 #include <string>
 
+#include "engine/io/fd.h"
 #include "proto/base/bytes.h"
 
 namespace mx::io {
@@ -43,10 +44,14 @@ class AlignedBuffer {
   size_t mapped_ = 0;
 };
 
+// Two readings that agree in all of them are of one file that nobody wrote to in between, as far as
+// the file system's clock can tell.
 struct FileFacts {
   uint64_t size = 0;
-  int64_t mtime_ns = 0;
+  int64_t mtime_ns = 0, ctime_ns = 0;
+  uint64_t device = 0, inode = 0;
   mode_t mode = 0;
+  bool operator==(const FileFacts&) const = default;
 };
 std::expected<FileFacts, FileError> file_facts(const std::string& path);
 
@@ -56,6 +61,19 @@ struct FileContent {
 };
 // Regular files only, of at most `bytes_max`.
 std::expected<FileContent, FileError> read_file(const std::string& path, uint64_t bytes_max);
+// The same in two steps, for files that belong together: what is opened stays what it is when
+// another file is renamed over it. `path` is for the error's text.
+std::expected<Fd, FileError> open_file(const std::string& path);
+std::expected<FileContent, FileError> read_file(const Fd& file, const std::string& path,
+                                                uint64_t bytes_max);
+
+// The steps of an atomic write by themselves, for tables that become visible together. The new file
+// must not be there; on error it is not.
+std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode);
+std::expected<void, FileError> rename_file(const std::string& from, const std::string& to);
+// The directory that `path` is in.
+std::expected<void, FileError> sync_directory_of(const std::string& path);
+std::string directory_of(const std::string& path);  // "/etc/" of "/etc/x", "." of "x"
 
 // Writes `path`.tmp.<pid>, syncs it, renames it over `path`, syncs the directory. On error `path`
 // is as it was and the temporary file is gone.

@@ -73,6 +73,8 @@ def check(folder, seed):
     dump = run(POSTMAP, "-c", folder, "-s", f"hash:{path}", check=True).stdout
     keys = [line.split("\t")[0] for line in dump.split("\n") if line]
     assert len(keys) > 100
+    assert sorted(dump.splitlines()) == sorted(
+        run(BIN / "mapc", "-s", f"hash:{path}", check=True).stdout.splitlines())
     keys += [key.upper() for key in keys] + ["absent", "@example.org", "user1@example.orgx"]
     asked = "\n".join(keys) + "\n"
     theirs = run(POSTMAP, "-c", folder, "-q", "-", f"hash:{path}", input=asked)
@@ -87,11 +89,55 @@ def check(folder, seed):
     return len(keys)
 
 
+def asked_alike(folder, table, keys):
+    """Values and exit status, for each key by itself and for all of them on standard input."""
+    asked = "".join(key + "\n" for key in keys)
+    theirs = run(POSTMAP, "-c", folder, "-q", "-", table, input=asked)
+    ours = run(BIN / "mapc", "-q", "-", table, input=asked)
+    assert ours.returncode == theirs.returncode, (table, ours, theirs)
+    assert ours.stdout == theirs.stdout, (table, ours, theirs)
+    for key in keys:
+        theirs = run(POSTMAP, "-c", folder, "-q", key, table)
+        ours = run(BIN / "mapc", "-q", key, table)
+        assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout), (table, key)
+    return len(keys)
+
+
+def without_source(folder):
+    """Tables that the configuration writes out or that the system has."""
+    keys = ["a", "A", "b", "c d", "absent", "root", "ROOT", "nobody", "daemon", "x@y"]
+    (folder / "small").write_text("a from hash\nroot too\n")
+    run(POSTMAP, "-c", folder, f"hash:{folder}/small", check=True)
+    run(BIN / "mapc", f"hash:{folder}/small", check=True)
+    tables = ["inline:{a=b}", "inline:{a=b, b=c}", "inline:{ a=b, {b = two words} }",
+              "inline:{A=upper,a=lower}", "static:value", "static:{two words}", "static:OK",
+              "unix:passwd.byname", "unix:group.byname",
+              "unionmap:{inline:{a=1},static:2}", "unionmap:{static:1,inline:{b=2},static:3}",
+              "unionmap:{inline:{a=1},inline:{b=2}}",
+              f"unionmap:{{hash:{folder}/small, unix:passwd.byname}}",
+              f"unionmap:{{unionmap:{{inline:{{a=1}},static:x}}, hash:{folder}/small}}"]
+    count = sum(asked_alike(folder, table, keys) for table in tables)
+    for table in ["fail:x", "unionmap:{static:1,fail:x}"]:
+        theirs = run(POSTMAP, "-c", folder, "-q", "a", table)
+        ours = run(BIN / "mapc", "-q", "a", table)
+        assert theirs.returncode == 1 and "query error" in theirs.stderr
+        assert ours.returncode == 75 and "query error" in ours.stderr
+        assert ours.stdout == theirs.stdout == ""
+    for table in ["inline:{a}", "inline:{{c d = e}}", "inline:{a=b", "unionmap:{}",
+                  "unionmap:static:x", "static:", "unix:shadow.byname"]:
+        theirs = run(POSTMAP, "-c", folder, "-q", "a", table)
+        ours = run(BIN / "mapc", "-q", "a", table)
+        assert theirs.returncode != 0 and ours.returncode != 0, (table, theirs, ours)
+        assert ours.stdout == theirs.stdout == "", table
+    return count
+
+
 def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mapc-"))
     (folder / "main.cf").write_text("compatibility_level = 3.6\nsmtputf8_enable = no\n")
     (folder / "master.cf").touch()
-    count = sum(check(folder, seed) for seed in range(10))
+    count = sum(check(folder, seed) for seed in range(16))
+    count += without_source(folder)
     print(f"{count} keys: mapc and postmap agree")
     shutil.rmtree(folder)
 

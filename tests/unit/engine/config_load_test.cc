@@ -227,6 +227,20 @@ TEST(Load, AProxiedTableMustBeInProxyReadMaps) {
                       "main.cf:3: relay_recipient_maps: proxy:hash:/r is not in proxy_read_maps"));
 }
 
+TEST(Load, ProxyReadMapsComparesNormalNames) {
+  const std::string maps = minimal + "relay_recipient_maps = ";
+  const std::string list = "\nproxy_read_maps = ";
+  EXPECT_TRUE(load_text(maps + "proxy:unionmap:{hash:/a,hash:/b}" + list +
+                        "proxy:unionmap:{ hash:/a  proxy:hash:/b }\n")
+                  .settings);
+  const std::string nested = maps + "unionmap:{hash:/a, unionmap:{proxy:hash:/b}}" + list;
+  EXPECT_TRUE(load_text(nested + "proxy:hash:/b\n").settings);
+  EXPECT_TRUE(load_text(nested + "unionmap:{proxy:hash:/b}\n").settings);
+  EXPECT_TRUE(refuses(nested + "hash:/b proxy:hash:/a proxy:mysql:/x unionmap:{hash:/b}\n",
+                      "proxy:hash:/b is not in proxy_read_maps"))
+      << "only what is spelled proxy: counts";
+}
+
 TEST(Load, TableTypesThatDoNotWorkAreErrors) {
   EXPECT_TRUE(refuses(minimal + "relay_domains = ldap:/x\n", "main.cf:3: relay_domains:"));
   EXPECT_TRUE(refuses(minimal + "relay_recipient_maps = a.example\n", "relay_recipient_maps:"));
