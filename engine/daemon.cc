@@ -23,8 +23,10 @@
 #include "engine/io/ring.h"
 #include "engine/observe/alarms.h"
 #include "engine/observe/log.h"
+#include "engine/policy/publisher.h"
 #include "engine/policy/snapshot.h"
 #include "engine/relay/next_hop.h"
+#include "engine/reload.h"
 #include "engine/shard/control.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
@@ -64,20 +66,23 @@ class Daemon {
   bool open_control();
   bool start_shards();
   void serve();
-  void reload();
   void stop();
   void make_segments();
   void say_memory();
+  void start_reloader();
   bool fail(int code, const std::string& text) {
     failure_ = {code, text};
     return false;
   }
-  const config::Settings& settings() const { return snapshot_->settings; }
+  const config::Settings& settings() const { return *settings_; }
 
   DaemonOptions options_;
   Failure failure_;
   config::HostFacts host_;
-  policy::SnapshotPointer snapshot_;
+  policy::SettingsPointer settings_;  // of the start
+  policy::Publisher publisher_;
+  std::vector<policy::TableFile> table_files_;
+  uint64_t table_run_ = 0;
   Listeners listeners_;
   std::unique_ptr<observe::Log> log_;
   observe::LogStream* stream_ = nullptr;  // the main thread's
@@ -88,6 +93,7 @@ class Daemon {
   std::unique_ptr<relay::NextHop> next_hop_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::vector<std::thread> threads_;
+  std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<shard::Control> control_;
   std::thread segment_maker_;
   std::atomic<bool> stopping_{false};
@@ -111,9 +117,12 @@ bool Daemon::load() {
       policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
   print(result.warnings);
   print(result.errors);
-  snapshot_ = std::move(result.snapshot);
-  return snapshot_ != nullptr ||
-         fail(EX_CONFIG, "the configuration is refused; nothing was started");
+  if (!result.snapshot) return fail(EX_CONFIG, "the configuration is refused; nothing was started");
+  settings_ = result.snapshot->settings;
+  table_files_ = std::move(result.files);
+  table_run_ = result.run;
+  publisher_.publish(std::move(result.snapshot));
+  return true;
 }
 
 // Sessions, backend connections and segments each need a descriptor.
@@ -260,7 +269,7 @@ bool Daemon::open_control() {
   const std::string unresolved = next_hop_->resolve();
   if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
   control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
-                                              *pool_, *next_hop_, shards_);
+                                              *pool_, *next_hop_, publisher_, shards_);
   const std::string error = control_->bind();
   if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
   return true;
@@ -278,7 +287,7 @@ bool Daemon::start_shards() {
   std::string error;
   for (uint32_t i = 0; i < settings().resources.shards; ++i) {
     shards_.push_back(std::make_unique<shard::Shard>(
-        i, shared, snapshot_, std::move(listeners_.of_shard[i]), std::move(dealt[i])));
+        i, shared, publisher_.newest(), std::move(listeners_.of_shard[i]), std::move(dealt[i])));
     threads_.emplace_back([&, shard = shards_.back().get()] {
       shard->run([&](std::string why) {
         const std::lock_guard lock(mutex);
@@ -318,26 +327,21 @@ void Daemon::say_memory() {
     stream_->line("master", "listening on {}", at.text);
 }
 
-void Daemon::reload() {
-  policy::SnapshotResult result =
-      policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
-  for (const config::Diagnostic& d : result.warnings)
-    stream_->line("master", "{}", config::to_string(d));
-  for (const config::Diagnostic& d : result.errors)
-    stream_->line("master", "{}", config::to_string(d));
-  if (!result.snapshot) {
-    alarms_.raise(*stream_, "reload",
-                  "the new configuration is refused; the old one stays in service");
-    return;
-  }
-  alarms_.clear(*stream_, "reload");
-  snapshot_ = result.snapshot;
-  for (auto& shard : shards_)
-    shard->post([snapshot = snapshot_](shard::Shard& s) { s.publish(snapshot); });
-  stream_->line(
-      "master",
-      "reload: new configuration in service (listeners, shards, queue and relayhost need a "
-      "restart)");
+void Daemon::start_reloader() {
+  const auto is_pattern = [](const policy::TablePointer& table) {
+    const maps::TableKind kind = table->facts().spec.kind;
+    return kind == maps::TableKind::regexp || kind == maps::TableKind::pcre;
+  };
+  if (std::ranges::any_of(publisher_.newest()->tables, is_pattern) &&
+      !maps::PatternTable::jit_available())
+    stream_->line("master",
+                  "warning: patterns of regexp and pcre tables are interpreted, which is slower: "
+                  "memory that is writable and executable is forbidden here");
+  reloader_ = std::make_unique<Reloader>(
+      Reloader::Context{options_.config_directory, host_, log_->make_stream(), alarms_, publisher_,
+                        shards_},
+      table_files_, table_run_);
+  reloader_->start();
 }
 
 void Daemon::serve() {
@@ -349,7 +353,7 @@ void Daemon::serve() {
     const int signal = next_hop_->needs_resolving() ? ::sigtimedwait(&signals, nullptr, &interval)
                                                     : ::sigwaitinfo(&signals, nullptr);
     if (signal == SIGTERM || signal == SIGINT) return;
-    if (signal == SIGHUP) reload();
+    if (signal == SIGHUP) reloader_->reload();
     if (signal == SIGUSR1) log_->reopen();
     if (signal < 0 && errno == EAGAIN) {
       const std::string error = next_hop_->resolve();
@@ -364,6 +368,7 @@ void Daemon::stop() {
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.begin_shutdown(); });
   if (control_) control_->stop();
   for (std::thread& thread : threads_) thread.join();
+  if (reloader_) reloader_->stop();
   if (segment_maker_.joinable()) segment_maker_.join();
   if (log_) log_->stop();
 }
@@ -382,6 +387,7 @@ int Daemon::run() {
     control_->start();
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
+    start_reloader();
     serve();
   } else {
     std::fprintf(stderr, "ringmx: fatal: %s\n", failure_.text.c_str());

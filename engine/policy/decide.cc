@@ -1,5 +1,7 @@
 #include "engine/policy/decide.h"
 
+#include <span>
+
 #include "engine/policy/hostname.h"
 #include "engine/policy/reply.h"
 #include "engine/policy/resolve.h"
@@ -136,15 +138,19 @@ Result Evaluation::user_unknown(uint16_t code, std::string_view table) {
 maps::Outcome Evaluation::find_relay_recipient(const ResolvedAddress& address) const {
   const bool local = address.address_class == AddressClass::local ||
                      equals_ignoring_case(address.domain(), policy_.myorigin);
-  maps::AddressKeys keys(address.local(), address.domain(), local, policy_.delimiter);
-  maps::KeyText key;
-  while (keys.next(key)) {
-    for (const TablePointer& table : *policy_.relay_recipient_maps) {
-      const maps::Outcome outcome = table->find(key.view()).outcome;
-      if (outcome != maps::Outcome::miss) return outcome;
-    }
+  maps::KeyList list;
+  maps::address_keys(list, address.local(), address.domain(), local, policy_.delimiter);
+  // Postfix asks all tables for one key before it goes on to the next key.
+  std::span<const maps::Key> keys = list.keys();
+  maps::Outcome outcome = maps::Outcome::miss;
+  maps::ValueText made;
+  for (const TablePointer& table : *policy_.relay_recipient_maps) {
+    const maps::AnyTable::First first = table->find_first(keys, made);
+    if (first.lookup.outcome == maps::Outcome::miss) continue;
+    outcome = first.lookup.outcome;
+    keys = keys.first(first.index);  // only an earlier key can change that
   }
-  return maps::Outcome::miss;
+  return outcome;
 }
 
 Result Evaluation::unlisted_recipient() {

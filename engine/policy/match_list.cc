@@ -59,26 +59,33 @@ MatchList MatchList::compile(const Tokens& elements, Subject subject, maps::Subd
   return list;
 }
 
-Match MatchList::match_name(const Element& element, std::string_view folded_name) const {
-  if (const auto* pattern = std::get_if<std::string>(&element.what))
-    return maps::domain_matches(*pattern, folded_name, style_) ? Match::yes : Match::no;
-  const auto* table = std::get_if<TablePointer>(&element.what);
-  if (table == nullptr) return Match::no;
-  maps::DomainKeys keys(folded_name, style_);
-  std::string_view key;
-  while (keys.next(key)) {
-    const maps::Lookup found = (*table)->find(key);
-    if (found.outcome == maps::Outcome::tempfail) return Match::tempfail;
-    if (found.is_hit()) return Match::yes;
+Match MatchList::ask(const TablePointer& table, std::span<const maps::Key> keys) {
+  maps::ValueText made;
+  switch (table->find_first(keys, made).lookup.outcome) {
+    case maps::Outcome::hit:
+      return Match::yes;
+    case maps::Outcome::miss:
+      return Match::no;
+    case maps::Outcome::tempfail:
+      return Match::tempfail;
   }
-  return Match::no;
+  MX_ASSERT(false);
+}
+
+// The first of `name_keys` is the name itself, folded; without a name there are none.
+Match MatchList::match_name(const Element& element, std::span<const maps::Key> name_keys) const {
+  if (name_keys.empty()) return Match::no;
+  if (const auto* pattern = std::get_if<std::string>(&element.what))
+    return maps::domain_matches(*pattern, name_keys.front().text, style_) ? Match::yes : Match::no;
+  const auto* table = std::get_if<TablePointer>(&element.what);
+  return table == nullptr ? Match::no : ask(*table, name_keys);
 }
 
 Match MatchList::match_domain(std::string_view name) const {
-  maps::KeyText folded;
-  if (!maps::fold(folded, name)) return Match::no;
+  maps::KeyList keys;
+  maps::domain_keys(keys, name, style_);
   for (const Element& element : elements_) {
-    const Match match = match_name(element, folded.view());
+    const Match match = match_name(element, keys.keys());
     if (match == Match::tempfail) return match;
     if (match == Match::yes) return element.negated ? Match::no : Match::yes;
   }
@@ -87,18 +94,16 @@ Match MatchList::match_domain(std::string_view name) const {
 
 Match MatchList::match_client(std::string_view name, std::string_view address_text,
                               const IpAddress& address) const {
-  maps::KeyText folded;
-  if (!maps::fold(folded, name)) folded.clear();
+  maps::KeyList keys;
+  maps::domain_keys(keys, name, style_);
+  const maps::Key address_key{address_text, false};
   for (const Element& element : elements_) {
-    Match match = match_name(element, folded.view());
+    Match match = match_name(element, keys.keys());
     if (match == Match::no) {
-      if (const auto* network = std::get_if<IpNetwork>(&element.what)) {
-        if (network->contains(address)) match = Match::yes;
-      } else if (const auto* table = std::get_if<TablePointer>(&element.what)) {
-        const maps::Lookup found = (*table)->find(address_text);
-        if (found.outcome == maps::Outcome::tempfail) return Match::tempfail;
-        if (found.is_hit()) match = Match::yes;
-      }
+      if (const auto* network = std::get_if<IpNetwork>(&element.what))
+        match = network->contains(address) ? Match::yes : Match::no;
+      else if (const auto* table = std::get_if<TablePointer>(&element.what))
+        match = ask(*table, {&address_key, 1});
     }
     if (match == Match::tempfail) return match;
     if (match == Match::yes) return element.negated ? Match::no : Match::yes;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,7 +44,8 @@ class MatchList {
   };
   static std::expected<Element, std::string> parse(std::string_view text, Subject subject,
                                                    TableStore& tables);
-  Match match_name(const Element& element, std::string_view folded_name) const;
+  static Match ask(const TablePointer& table, std::span<const maps::Key> keys);
+  Match match_name(const Element& element, std::span<const maps::Key> name_keys) const;
 
   std::vector<Element> elements_;
   maps::SubdomainStyle style_ = maps::SubdomainStyle::dot;

@@ -116,12 +116,9 @@ std::expected<Policy, std::vector<ConfigError>> compile(const PolicyInputs& inpu
                                                         TableStore& tables) {
   Policy policy;
   Errors errors;
-  const size_t warnings_before = tables.warnings().size();
   compile_lists(inputs, tables, policy, errors);
   compile_restrictions(inputs, policy, errors);
   if (!errors.empty()) return std::unexpected(std::move(errors));
-  for (size_t i = warnings_before; i < tables.warnings().size(); ++i)
-    policy.warnings.push_back({inputs.main_cf, 0, tables.warnings()[i]});
 
   policy.own_addresses = inputs.own_addresses;
   policy.delimiter = {inputs.recipient_delimiter, inputs.owner_request_special,

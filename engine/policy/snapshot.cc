@@ -1,6 +1,6 @@
 #include "engine/policy/snapshot.h"
 
-#include "engine/policy/tables.h"
+#include <algorithm>
 
 namespace mx::policy {
 namespace {
@@ -58,10 +58,58 @@ config::Diagnostic diagnostic(const ConfigError& error, config::Severity severit
   return {error.file, error.line, severity, error.text};
 }
 
+// At the second try all files are known that are to be opened together, which hardly ever fails.
+constexpr int tries_max = 5;
+
+// Settings and the tables that they name, of one moment.
+maps::SetRecord build(SnapshotResult& result, const SettingsPointer& settings, TableOrigin origin) {
+  const std::string main_cf = config::main_cf_path(settings->config_directory);
+  const config::Diagnostics warnings_before = result.warnings;
+  origin.directory = settings->config_directory;
+  for (const TablePointer& table : origin.previous)
+    if (table->facts().spec.kind == maps::TableKind::compiled)
+      origin.expected.insert(table->facts().path);
+  for (int i = 0; i < tries_max; ++i) {
+    result.errors.clear();
+    result.warnings = warnings_before;
+    TableStore tables(origin);
+    auto policy = compile(inputs_of(*settings, main_cf), tables);
+    if (!tables.is_of_one_run()) {
+      origin.expected.insert(tables.asked().begin(), tables.asked().end());
+      continue;
+    }
+    result.files = tables.files();
+    result.run = tables.set_record().run;
+    for (const std::string& warning : tables.warnings())
+      result.warnings.push_back({main_cf, 0, config::Severity::warning, warning});
+    if (!policy) {
+      for (const ConfigError& error : policy.error())
+        result.errors.push_back(diagnostic(error, config::Severity::error));
+      return tables.set_record();
+    }
+    // Said when main.cf was read; not at every change of a table.
+    if (!origin.changed)
+      for (const ConfigError& warning : policy->warnings)
+        result.warnings.push_back(diagnostic(warning, config::Severity::warning));
+    result.snapshot =
+        std::make_unique<const Snapshot>(settings, std::move(*policy), tables.tables());
+    return tables.set_record();
+  }
+  result.errors.push_back({main_cf, 0, config::Severity::error,
+                           "the tables change faster than they can be read; run mapc less often"});
+  return {};
+}
+
+bool is_broken(const maps::SetRecord& run, const std::vector<TableFile>& files) {
+  return std::ranges::any_of(
+      files, [&](const TableFile& file) { return !file.error.empty() && run.lists(file.path); });
+}
+
 }  // namespace
 
 SnapshotResult load_snapshot(std::string_view directory, const config::FileReader& reader,
-                             const config::HostFacts& host) {
+                             const config::HostFacts& host,
+                             const std::vector<TablePointer>& previous) {
   SnapshotResult result;
   config::LoadResult loaded = config::load(directory, reader, host);
   result.warnings = std::move(loaded.warnings);
@@ -69,20 +117,25 @@ SnapshotResult load_snapshot(std::string_view directory, const config::FileReade
     result.errors = std::move(loaded.settings.error());
     return result;
   }
-  TableStore tables;
-  const std::string main_cf = std::string(directory) + "/main.cf";
-  auto policy = compile(inputs_of(*loaded.settings, main_cf), tables);
-  for (const std::string& warning : tables.warnings())
-    result.warnings.push_back({main_cf, 0, config::Severity::warning, warning});
-  if (!policy) {
-    for (const ConfigError& error : policy.error())
-      result.errors.push_back(diagnostic(error, config::Severity::error));
-    return result;
+  auto settings = std::make_shared<const config::Settings>(std::move(*loaded.settings));
+  build(result, settings, {{}, previous, {}, 0, {}});
+  return result;
+}
+
+SnapshotResult refresh_snapshot(const Snapshot& old, uint64_t run,
+                                const std::set<std::string>& changed) {
+  SnapshotResult result;
+  const maps::SetRecord record = build(result, old.settings, {{}, old.tables, changed, run, {}});
+  if (record.run != run && is_broken(record, result.files)) {
+    // All tables of the new run stay as they were, until it is whole.
+    std::set<std::string> others = changed;
+    for (const std::string& path : record.paths) others.erase(path);
+    SnapshotResult second;
+    build(second, old.settings, {{}, old.tables, others, record.run, {}});
+    result.snapshot = std::move(second.snapshot);
+    result.run = run;
   }
-  for (const ConfigError& warning : policy->warnings)
-    result.warnings.push_back(diagnostic(warning, config::Severity::warning));
-  result.snapshot =
-      std::make_shared<const Snapshot>(std::move(*loaded.settings), std::move(*policy));
+  if (result.snapshot && result.snapshot->tables == old.tables) result.snapshot = nullptr;
   return result;
 }
 

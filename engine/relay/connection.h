@@ -17,14 +17,14 @@ struct AlignedFree {
 };
 
 struct Outbound::Connection {
-  Connection(uint32_t own_slot, policy::SnapshotPointer pinned)
-      : slot(own_slot), snapshot(std::move(pinned)), client(snapshot->settings.relay.client) {
+  Connection(uint32_t own_slot, policy::SettingsPointer pinned)
+      : slot(own_slot), settings(std::move(pinned)), client(settings->relay.client) {
     timer.kind = timer_connection;
     timer.slot = own_slot;
   }
 
   uint32_t slot;
-  policy::SnapshotPointer snapshot;
+  policy::SettingsPointer settings;
   smtp::Client client;
   io::Fd fd;
   io::Timer timer;
@@ -37,7 +37,7 @@ struct Outbound::Connection {
   bool last_piece = false;    // … and ends with the final dot
   bool ready_once = false;    // greeting and EHLO are done
   bool is_idle = false;       // in the idle list
-  bool restarting = false;     // waits for its operations to end, then tries the next address
+  bool restarting = false;    // waits for its operations to end, then tries the next address
 
   // The delivery; valid while `busy`.
   bool busy = false;
@@ -46,7 +46,7 @@ struct Outbound::Connection {
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
   uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
-  uint32_t next_recipient = 0;  // first that was not attempted in this delivery
+  uint32_t next_recipient = 0;           // first that was not attempted in this delivery
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction

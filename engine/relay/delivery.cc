@@ -173,7 +173,7 @@ bool Outbound::next_transaction(Connection& c) {
     damaged(c, "its envelope is malformed");
     return true;
   }
-  const uint32_t configured = c.snapshot->settings.relay.relay_recipient_limit;
+  const uint32_t configured = c.settings->relay.relay_recipient_limit;
   const uint32_t limit = configured == 0 ? limits::recipients_max : configured;
   c.positions.clear();
   c.recipients.clear();

@@ -38,10 +38,9 @@ Outbound::~Outbound() {
   connections_.each([&](uint32_t, Connection& c) { loop_.timers.cancel(c.timer); });
 }
 
-void Outbound::set_snapshot(policy::SnapshotPointer snapshot) {
-  snapshot_ = std::move(snapshot);
-  schedule_.set_backoff(
-      {snapshot_->settings.queue.minimal_backoff, snapshot_->settings.queue.maximal_backoff});
+void Outbound::set_settings(policy::SettingsPointer settings) {
+  settings_ = std::move(settings);
+  schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
 }
 
 // Gives work to idle connections, opens more while there is work for them, and sees to the timer.
@@ -66,7 +65,7 @@ bool Outbound::open_connection() {
   const NextHop::Lease lease = next_hop_.lease(loop_.now());
   if (lease == NextHop::Lease::none) return false;
   uint32_t slot = 0;
-  Connection* c = connections_.make(&slot, connections_.next_slot(), snapshot_);
+  Connection* c = connections_.make(&slot, connections_.next_slot(), settings_);
   MX_ASSERT(c != nullptr);
   c->probe = lease == NextHop::Lease::probe;
   c->candidates = next_hop_.candidates();
@@ -93,7 +92,7 @@ void Outbound::connect_next(Connection& c) {
   ++c.in_flight;
   loop_.ring.connect(c.fd.get(), to.endpoint.raw(), to.endpoint.length,
                      connections_.op(op_connect, c.slot));
-  const Duration timeout = c.snapshot->settings.relay.connect_timeout;
+  const Duration timeout = c.settings->relay.connect_timeout;
   loop_.timers.arm(c.timer, loop_.now() + (timeout.us > 0 ? timeout : seconds(600)));
 }
 
@@ -273,7 +272,7 @@ void Outbound::settle(Connection& c) {
     c.fd.reset();
     ++c.candidate;
     std::destroy_at(&c.client);
-    std::construct_at(&c.client, c.snapshot->settings.relay.client);
+    std::construct_at(&c.client, c.settings->relay.client);
     connect_next(c);
   }
   if (!c.closing || c.in_flight > 0) return;

@@ -49,7 +49,7 @@ class Outbound {
            observe::Alarms& alarms, observe::Counters& counters, uint64_t seed);
   ~Outbound();
 
-  void set_snapshot(policy::SnapshotPointer snapshot);
+  void set_settings(policy::SettingsPointer settings);
   // A message that has just become durable; `message_slot` in Spool::messages() or UINT32_MAX.
   void add(queue::MessageId id, uint32_t message_slot) { fresh_.push_back({id, message_slot}); }
   // A message found by recovery.
@@ -118,7 +118,7 @@ class Outbound {
   observe::LogStream& log_;
   observe::Alarms& alarms_;
   observe::Counters& counters_;
-  policy::SnapshotPointer snapshot_;
+  policy::SettingsPointer settings_;
   queue::Schedule schedule_;
   std::deque<Fresh> fresh_;
   io::SlotPool<Connection> connections_;

@@ -45,12 +45,23 @@ Inbound::~Inbound() {
   sessions_.each([&](uint32_t, Session& s) { loop_.timers.cancel(s.timer); });
 }
 
+void Inbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
+  snapshot_ = std::move(snapshot);
+  settings_ = std::move(settings);
+}
+
+void Inbound::renew_snapshots() {
+  sessions_.each([&](uint32_t, Session& s) {
+    if (s.snapshot) s.snapshot = snapshot_;
+  });
+}
+
 void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   counters_.connections.add();
   uint32_t slot = 0;
   Session* s = nullptr;
   if (!shutting_down_ && sessions_.used() < sessions_.limit())
-    s = sessions_.make(&slot, sessions_.next_slot(), std::move(fd), peer, snapshot_);
+    s = sessions_.make(&slot, sessions_.next_slot(), std::move(fd), peer, settings_);
   if (!s) {
     // Best effort: the socket buffer of a new connection takes this without waiting.
     static constexpr std::string_view text = "421 4.3.2 All server ports are busy\r\n";
@@ -63,7 +74,7 @@ void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   s->server.set_client("unknown", s->ip.view());
   log_.line("smtpd", "connect from unknown[{}]", s->ip.view());
   char byte = 0;
-  const bool talked_first = snapshot_->settings.server.forbid_unauth_pipelining &&
+  const bool talked_first = settings_->server.forbid_unauth_pipelining &&
                             ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
   s->server.connected(talked_first);
   advance(*s);
@@ -102,6 +113,8 @@ void Inbound::advance(Session& s) {
 
 // One command, or the replies so far and the next receive. False: nothing more to do now.
 bool Inbound::feed(Session& s) {
+  // Between transactions a session holds no snapshot: an idle one would keep old tables alive.
+  if (s.snapshot && !s.server.transaction().started()) s.snapshot.reset();
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
     s.consume(s.server.feed(s.input()));
@@ -122,8 +135,9 @@ void Inbound::decide(Session& s) {
   const policy::SessionFacts facts{{"unknown", s.ip.view(), s.address}, s.server.helo()};
   // A transaction keeps the policy that it began with.
   if (question.stage == smtp::Stage::mail) s.snapshot = snapshot_;
+  const policy::Snapshot& snapshot = s.snapshot ? *s.snapshot : *snapshot_;
   smtp::Verdict verdict =
-      policy::decide(s.snapshot->policy, facts, question, s.server.transaction(), loop_.wall())
+      policy::decide(snapshot.policy, facts, question, s.server.transaction(), loop_.wall())
           .verdict;
   if (question.stage == smtp::Stage::mail && shutting_down_) {
     verdict.kind = smtp::Verdict::Kind::refuse;
@@ -191,7 +205,7 @@ void Inbound::send_replies(Session& s) {
   s.sending = true;
   ++s.in_flight;
   loop_.ring.send(s.fd.get(), as_bytes(s.server.out().text()), sessions_.op(op_reply, s.slot));
-  const Duration timeout = s.dialogue->settings.smtpd_timeout;
+  const Duration timeout = s.settings->smtpd_timeout;
   loop_.timers.arm(s.timer, loop_.now() + (time_is_up_ ? std::min(timeout, seconds(1)) : timeout));
 }
 
@@ -202,7 +216,7 @@ void Inbound::receive_command(Session& s, bool wait_first) {
   ++s.in_flight;
   loop_.ring.recv_select(s.fd.get(), loop_.buffers->group(), wait_first,
                          sessions_.op(op_command, s.slot));
-  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+  loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
 }
 
 // Prepares to receive into the body's block. False when no memory is free: the session waits.
@@ -217,7 +231,7 @@ bool Inbound::receive_body(Session& s) {
   s.receive_is_body = true;
   ++s.in_flight;
   loop_.ring.recv(s.fd.get(), space, sessions_.op(op_body, s.slot));
-  loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+  loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
   return true;
 }
 
@@ -343,7 +357,7 @@ void Inbound::on_timer(io::Timer& timer) {
     s.waiting = false;
     s.server.abort({4, 3, 2}, "Error: no memory for the message");
   } else if (s.committing) {  // the disk is slow: not the peer's fault
-    loop_.timers.arm(s.timer, loop_.now() + s.dialogue->settings.smtpd_timeout);
+    loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
   } else if (s.sending) {  // the peer takes nothing: a reply would not reach it
     lost(s);
   } else {

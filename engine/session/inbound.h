@@ -49,7 +49,11 @@ class Inbound {
           uint32_t sessions_max);
   ~Inbound();
 
-  void set_snapshot(policy::SnapshotPointer snapshot) { snapshot_ = std::move(snapshot); }
+  // `settings` are those of `snapshot`, under a count of their own: sessions hold them longer.
+  void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
+  // Transactions that began with an older snapshot go on with the present one. Every answer of
+  // policy is a function of its question alone, so that changes nothing but later answers.
+  void renew_snapshots();
   // Takes over an accepted socket.
   void adopt(io::Fd fd, const io::Endpoint& peer);
   void on_completion(const io::Completion& completion);
@@ -97,6 +101,7 @@ class Inbound {
   observe::LogStream& log_;
   observe::Counters& counters_;
   policy::SnapshotPointer snapshot_;
+  policy::SettingsPointer settings_;
   io::SlotPool<Session> sessions_;
   mail::EnvelopeWriter envelope_;  // of the message at hand
   std::vector<uint32_t> waiting_;  // slots, in order of arrival

@@ -27,7 +27,7 @@ mail::TimeZone local_zone(WallTime now) {
 }  // namespace
 
 void Inbound::begin_body(Session& s) {
-  const config::Settings& settings = s.snapshot->settings;
+  const config::Settings& settings = *s.snapshot->settings;
   const IntakeLimits limits{settings.server.message_size_limit, settings.hopcount_limit,
                             settings.server.bare_newline};
   s.intake.begin(spool_, limits, std::exchange(s.promised, 0), loop_.wall());

@@ -7,13 +7,12 @@ namespace mx::session {
 
 struct Inbound::Session {
   Session(uint32_t own_slot, io::Fd socket, const io::Endpoint& from,
-          policy::SnapshotPointer pinned)
+          policy::SettingsPointer pinned)
       : slot(own_slot),
         fd(std::move(socket)),
         ip(from.ip_text()),
-        dialogue(std::move(pinned)),
-        snapshot(dialogue),
-        server(dialogue->settings.server) {
+        settings(std::move(pinned)),
+        server(settings->server) {
     peer_address = from;
     timer.kind = timer_session;
     timer.slot = own_slot;
@@ -24,8 +23,8 @@ struct Inbound::Session {
   io::Endpoint peer_address;
   FixedText<48> ip;
   IpAddress address;
-  policy::SnapshotPointer dialogue;  // settings of the machine, for the session's life
-  policy::SnapshotPointer snapshot;  // policy of the present transaction
+  policy::SettingsPointer settings;  // of the machine, for the session's life
+  policy::SnapshotPointer snapshot;  // of the present transaction; else nullptr
   smtp::Server server;
   Intake intake;
   io::Timer timer;

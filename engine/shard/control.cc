@@ -77,13 +77,14 @@ struct Control::Listed {
 
 Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
                  spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
-                 std::vector<std::unique_ptr<Shard>>& shards)
+                 const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards)
     : path_(std::move(queue_directory) + "/ringmx.sock"),
       log_(log.make_stream()),
       alarms_(alarms),
       files_(files),
       pool_(pool),
       next_hop_(next_hop),
+      publisher_(publisher),
       shards_(shards) {}
 
 Control::~Control() {
@@ -173,10 +174,18 @@ bool Control::status(int client) {
     out += fmt::format("{}\"{}\":{}", &row == rows.data() ? "" : ",", row.name, row.sum);
   out += fmt::format(
       "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
-      "\"next_hop_up\":{},\"alarms\":[",
+      "\"next_hop_up\":{},\"snapshots\":{},\"publications\":{},\"tables\":[",
       shards_.size(), pool_.free_segments(), pool_.free_bytes(), quoted(next_hop_.name()),
-      next_hop_.up());
+      next_hop_.up(), publisher_.alive(), publisher_.publications());
   bool first = true;
+  for (const policy::TablePointer& table : publisher_.newest()->tables) {
+    out += fmt::format("{}{{\"name\":{},\"keys\":{},\"load_ms\":{:.1f}}}", first ? "" : ",",
+                       quoted(table->name()), table->facts().keys,
+                       static_cast<double>(table->facts().load_time.us) / 1000);
+    first = false;
+  }
+  out += "],\"alarms\":[";
+  first = true;
   for (const auto& [name, text] : alarms_.raised()) {
     out +=
         fmt::format("{}{{\"name\":{},\"text\":{}}}", first ? "" : ",", quoted(name), quoted(text));

@@ -19,6 +19,7 @@
 #include "engine/io/fd.h"
 #include "engine/observe/alarms.h"
 #include "engine/observe/log.h"
+#include "engine/policy/publisher.h"
 #include "engine/relay/next_hop.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
@@ -30,7 +31,7 @@ class Control {
  public:
   Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
           spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
-          std::vector<std::unique_ptr<Shard>>& shards);
+          const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards);
   ~Control();
   // Makes the socket: from then on clients can connect, and wait. Empty, or why not.
   std::string bind();
@@ -54,6 +55,7 @@ class Control {
   spool::SegmentFiles& files_;
   queue::SegmentPool& pool_;
   relay::NextHop& next_hop_;
+  const policy::Publisher& publisher_;
   std::vector<std::unique_ptr<Shard>>& shards_;
   io::Fd socket_;
   std::atomic<bool> stopping_{false};

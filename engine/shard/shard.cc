@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "engine/io/buffer_ring.h"
+#include "engine/policy/publisher.h"
 #include "proto/base/assert.h"
 
 namespace mx::shard {
@@ -75,7 +76,7 @@ std::string Shard::Runtime::start() {
   if (!made) return made.error();
   buffers = std::make_unique<io::BufferRing>(std::move(*made));
   loop.buffers = buffers.get();
-  const config::Settings& settings = shard.snapshot_->settings;
+  const config::Settings& settings = *shard.snapshot_->settings;
   spool::SpoolSettings spool_settings;
   spool_settings.journal.shard = shard.number_;
   spool_settings.journal.epoch = shard.shared_.epoch;
@@ -93,8 +94,7 @@ std::string Shard::Runtime::start() {
   outbound = std::make_unique<relay::Outbound>(loop, *spool, shard.shared_.next_hop, shard.log_,
                                                shard.shared_.alarms, shard.counters_,
                                                shard.shared_.epoch + shard.number_);
-  inbound->set_snapshot(shard.snapshot_);
-  outbound->set_snapshot(shard.snapshot_);
+  shard.publish(shard.snapshot_);
   for (const queue::RecoveredMessage* message : shard.messages_) {
     if (!spool->journal().adopt(*message)) return "too many queued messages for one shard";
     outbound->restore(*message);
@@ -221,7 +221,7 @@ void Shard::Runtime::begin_shutdown() {
   inbound->begin_shutdown();
   outbound->begin_shutdown();
   loop.timers.arm(shutdown_timer,
-                  loop.now() + shard.snapshot_->settings.resources.shutdown_timeout);
+                  loop.now() + shard.snapshot_->settings->resources.shutdown_timeout);
 }
 
 // Everything has ended in order, or the time is up and what is durable is durable.
@@ -287,10 +287,17 @@ bool Shard::post(std::function<void(Shard&)> task) {
   return true;
 }
 
-void Shard::publish(policy::SnapshotPointer snapshot) {
-  snapshot_ = std::move(snapshot);
-  runtime_->inbound->set_snapshot(snapshot_);
-  runtime_->outbound->set_snapshot(snapshot_);
+// Counts of the shard's own: with those of all, every MAIL of every shard would write to one cache
+// line.
+void Shard::publish(const policy::SnapshotPointer& snapshot) {
+  snapshot_ = policy::with_own_count(snapshot);
+  const policy::SettingsPointer settings = policy::with_own_count(snapshot_->settings);
+  runtime_->inbound->set_snapshot(snapshot_, settings);
+  runtime_->outbound->set_settings(settings);
+}
+
+void Shard::renew_snapshots() {
+  runtime_->inbound->renew_snapshots();
 }
 
 void Shard::begin_shutdown() {

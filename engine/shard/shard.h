@@ -59,7 +59,9 @@ class Shard {
   bool post(std::function<void(Shard&)> task);
 
   // --- for tasks
-  void publish(policy::SnapshotPointer snapshot);
+  void publish(const policy::SnapshotPointer& snapshot);
+  // Transactions under way give up the older snapshots that they began with.
+  void renew_snapshots();
   void begin_shutdown();
   void flush_queue();
   queue::Index& index();
@@ -75,7 +77,7 @@ class Shard {
   Shared shared_;
   observe::LogStream& log_;
   observe::Counters counters_;
-  policy::SnapshotPointer snapshot_;
+  policy::SnapshotPointer snapshot_;  // under a count of this shard
   std::vector<io::Fd> listeners_;
   std::vector<const queue::RecoveredMessage*> messages_;
   std::unique_ptr<Runtime> runtime_;  // made by run(), on its thread
