@@ -121,6 +121,19 @@ Lookup Table::find(std::string_view key) const {
   return read_slot(probe);
 }
 
+bool Table::for_each(
+    const std::function<void(std::string_view key, std::string_view value)>& take) const {
+  for (Bytes rest(blob_, blob_size_); !rest.empty();) {
+    PairSizes sizes;
+    if (!sizes.load(rest)) return false;
+    const std::string_view key = as_text(rest.subspan(sizes.header, sizes.key));
+    const std::string_view value = as_text(rest.subspan(sizes.header + sizes.key, sizes.value));
+    if (find(key).value.data() == value.data()) take(key, value);
+    rest = rest.subspan(sizes.total());
+  }
+  return true;
+}
+
 // Step by step for a group of keys: each step prefetches what the next one reads.
 void Table::find_batch(std::span<const std::string_view> keys, std::span<Lookup> answers) const {
   MX_ASSERT(keys.size() == answers.size());

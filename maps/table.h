@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -41,6 +42,11 @@ class Table {
   // The same for many keys: their memory accesses overlap, so that eight cost little more than one.
   // REQUIRES: as many answers as keys.
   void find_batch(std::span<const std::string_view> keys, std::span<Lookup> answers) const;
+
+  // Every pair in the order of its source; a pair whose key came before is not one. False when the
+  // table's blob is no sequence of pairs. Cost: a look-up a pair.
+  bool for_each(
+      const std::function<void(std::string_view key, std::string_view value)>& take) const;
 
   uint64_t key_count() const { return key_count_; }
   uint64_t seed() const { return shape_.seed; }

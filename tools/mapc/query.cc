@@ -2,20 +2,18 @@
 
 #include <fmt/format.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <string_view>
 
-#include "engine/policy/system_tables.h"
+#include "engine/policy/tables.h"
 #include "maps/any_table.h"
-#include "maps/format.h"
 #include "tools/mapc/input.h"
 #include "tools/mapc/message.h"
-#include "tools/mapc/open_table.h"
 
 namespace mx::mapc {
 
@@ -40,28 +38,23 @@ int finish(int status) {
   return report({EX_IOERR, fmt::format("stdout: {}", std::strerror(errno))});
 }
 
-struct Opened {
-  std::string name;
-  std::shared_ptr<const maps::AnyTable> table;
-};
-
 class Asker {
  public:
-  explicit Asker(const std::vector<Opened>& tables) : tables_(tables) {}
+  explicit Asker(const std::vector<policy::TablePointer>& tables) : tables_(tables) {}
 
   // The answer of the first table that does not miss; a tempfail is said.
   maps::Lookup ask(std::string_view key) {
-    for (const Opened& one : tables_) {
-      const maps::Lookup answer = one.table->find({key, false}, made_);
+    for (const policy::TablePointer& one : tables_) {
+      const maps::Lookup answer = one->any().find({key, false}, made_);
       if (answer.outcome == maps::Outcome::tempfail)
-        say(fmt::format("table {}: query error for \"{}\"", one.name, key));
+        say(fmt::format("table {}: query error for \"{}\"", one->name(), key));
       if (answer.outcome != maps::Outcome::miss) return answer;
     }
     return maps::Lookup::miss();
   }
 
  private:
-  const std::vector<Opened>& tables_;
+  const std::vector<policy::TablePointer>& tables_;
   maps::ValueText made_;
 };
 
@@ -90,56 +83,47 @@ int query_lines(Asker& asker) {
   return finish(status);
 }
 
-// The blob has the pairs in the order of the source, and also those whose key came before: an entry
-// is a pair that its own key leads to.
-int dump_compiled(const maps::TableSpec& spec, const std::string& directory) {
-  std::string path;
-  const auto buffer = read_compiled(spec, directory, path);
-  if (!buffer) return report(buffer.error());
-  const Bytes file = buffer->bytes();
-  const auto table = maps::Table::open(file);
-  if (!table) return report({EX_DATAERR, fmt::format("{} is {}", path, describe(table.error()))});
-  namespace format = maps::format;
-  Bytes rest =
-      file.subspan(format::header_bytes, load_le<uint64_t>(file.data() + format::at_blob_size));
-  while (!rest.empty()) {
-    format::PairSizes sizes;
-    if (!sizes.load(rest)) return report({EX_DATAERR, path + " is damaged"});
-    const std::string_view key = as_text(rest.subspan(sizes.header, sizes.key));
-    const std::string_view value = as_text(rest.subspan(sizes.header + sizes.key, sizes.value));
-    if (table->find(key).value.data() == value.data()) put_entry(key, value);
-    rest = rest.subspan(sizes.total());
-  }
-  return finish(EX_OK);
+policy::TableOrigin origin_of(const std::string& directory) {
+  policy::TableOrigin origin;
+  origin.directory = directory;
+  return origin;
+}
+
+// What the store says of a table that it can't open, with the exit status that fits.
+Result<policy::TablePointer> open_table(policy::TableStore& store, const maps::TableSpec& spec) {
+  auto table = store.open(spec.text());
+  if (table) return std::move(*table);
+  if (spec.kind == maps::TableKind::system) return failure(EX_UNAVAILABLE, table.error());
+  const auto& files = store.files();
+  const bool readable = files.empty() || ::access(files.back().path.c_str(), R_OK) == 0;
+  return failure(readable ? EX_DATAERR : EX_NOINPUT, table.error());
 }
 
 }  // namespace
 
 int query_tables(const std::vector<maps::TableSpec>& specs, const std::string& key,
                  const std::string& directory) {
-  std::vector<Opened> tables;
+  policy::TableStore store(origin_of(directory));
+  std::vector<policy::TablePointer> tables;
   for (const maps::TableSpec& spec : specs) {
-    auto table = open_table(spec, directory);
+    auto table = open_table(store, spec);
     if (!table) return report(table.error());
-    tables.push_back({spec.text(), std::move(*table)});
+    tables.push_back(std::move(*table));
   }
   Asker asker(tables);
+  for (const std::string& warning : store.warnings()) warn(warning);
   return key == "-" ? query_lines(asker) : query_one(asker, key);
 }
 
 int dump_table(const maps::TableSpec& spec, const std::string& directory) {
-  if (spec.kind == maps::TableKind::compiled) return dump_compiled(spec, directory);
-  if (spec.kind == maps::TableKind::inline_entries) {
-    for (const auto& [key, value] : spec.entries) put_entry(key, value);
-    return finish(EX_OK);
-  }
-  if (spec.kind == maps::TableKind::system) {
-    const auto entries = policy::read_system_table(spec.name);
-    if (!entries) return report({EX_UNAVAILABLE, spec.text() + ": " + entries.error()});
-    for (const auto& [key, value] : *entries) put_entry(key, value);
-    return finish(EX_OK);
-  }
-  return report({EX_USAGE, spec.text() + ": a table of this type has no list of keys"});
+  policy::TableStore store(origin_of(directory));
+  const auto table = open_table(store, spec);
+  if (!table) return report(table.error());
+  const maps::Table* const compiled = (*table)->any().compiled();
+  if (compiled == nullptr)
+    return report({EX_USAGE, spec.text() + ": a table of this type has no list of keys"});
+  if (!compiled->for_each(put_entry)) return report({EX_DATAERR, spec.text() + " is damaged"});
+  return finish(EX_OK);
 }
 
 }  // namespace mx::mapc

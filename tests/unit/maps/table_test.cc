@@ -82,6 +82,15 @@ TEST(Table, answers_a_batch_as_it_answers_each_key) {
   }
 }
 
+TEST(Table, lists_its_pairs_in_the_order_of_the_source) {
+  const BuiltTable built = build({{"b", "1"}, {"A", "2"}, {"b", "3"}, {"c", ""}});
+  std::string listed;
+  EXPECT_TRUE(open(built).for_each([&](std::string_view key, std::string_view value) {
+    listed.append(key).append("=").append(value).append(" ");
+  }));
+  EXPECT_EQ(listed, "b=1 a=2 c= ");
+}
+
 TEST(Table, has_values_of_every_size_class) {
   Pairs pairs;  // sizes on both sides of each length of the size field
   for (const size_t size : {0U, 1U, 127U, 128U, 16'383U, 16'384U, limits::table_value_bytes_max})
