@@ -10,6 +10,8 @@
 #include "engine/config/load.h"
 #include "engine/io/clock.h"
 #include "engine/io/file.h"
+#include "maps/set_record.h"
+#include "maps/spec.h"
 
 namespace mx {
 namespace {
@@ -20,6 +22,8 @@ constexpr Duration poll_interval = seconds(2);
 constexpr Duration settling_time = milliseconds(20);
 // How long old snapshots may hold up a publication before transactions are moved.
 constexpr Duration patience = seconds(10);
+// Of a source without a checksum that no event told of.
+constexpr Duration resting_time = seconds(60);
 constexpr size_t tables_named_max = 8;
 constexpr std::string_view tables_alarm = "tables", reload_alarm = "reload";
 
@@ -48,6 +52,15 @@ std::string new_tables(const policy::Snapshot& snapshot, const policy::Snapshot&
   return text;
 }
 
+// Whether what is in the file can be believed as soon as it stays the same for a moment: a checksum
+// shows what is half written. Other sources must have rested for long: an export that is slow to
+// write its first line is no empty table. (Closing the file ends the wait: an event.)
+bool may_be_read(const std::string& path, const std::optional<io::FileFacts>& facts) {
+  if (!facts || path.ends_with(maps::compiled_suffix) || path.ends_with(maps::set_record_name))
+    return true;
+  return io::wall_now().us - facts->mtime_ns / 1000 >= resting_time.us;
+}
+
 double milliseconds_since(Instant began) {
   return static_cast<double>((io::now() - began).us) / 1000;
 }
@@ -56,6 +69,11 @@ double milliseconds_since(Instant began) {
 
 Reloader::Reloader(Context context, const std::vector<policy::TableFile>& files, uint64_t run)
     : context_(std::move(context)), run_(run) {
+  const std::string error = watch_.open();
+  if (!error.empty()) {
+    context_.log.line("master", "warning: {}: changed tables are noticed within seconds", error);
+    watch_said_ = true;
+  }
   follow(*context_.publisher.newest());
   note(files);
 }
@@ -82,13 +100,10 @@ void Reloader::reload() {
 
 void Reloader::run() {
   ::setpriority(PRIO_PROCESS, 0, thread_nice);  // of this thread; a wish
-  const std::string error = watch_.open();
-  if (!error.empty()) {
-    context_.log.line("master", "warning: {}: changed tables are noticed within seconds", error);
-    watch_said_ = true;
-  }
-  watch_directories();
-  next_poll_ = io::now();  // changes between the start and the watch
+  raise_or_clear();                             // what the start met
+  // What changed while it was read, before the watch: no event will tell of it.
+  for (auto& [path, file] : files_) file.missed = facts_of(path) != file.seen;
+  next_poll_ = io::now();
   while (!stopping_) {
     wait();
     context_.publisher.free_retired();
@@ -131,7 +146,8 @@ void Reloader::poll_files() {
   for (auto& [path, file] : files_) {
     const auto facts = facts_of(path);
     const bool differs = facts != file.seen;
-    if ((differs && file.differs && facts == file.polled) || file.retry) changed_.insert(path);
+    const bool rests = differs && file.differs && facts == file.polled;
+    if ((rests && (file.missed || may_be_read(path, facts))) || file.retry) changed_.insert(path);
     file.differs = differs;
     file.polled = facts;
   }
@@ -230,10 +246,13 @@ void Reloader::watch_directories() {
   }
 }
 
+// A file that several tables are made of has an error when one of them has.
 void Reloader::note(const std::vector<policy::TableFile>& files) {
+  std::set<std::string> broken;
   for (const policy::TableFile& one : files) {
     const auto at = files_.find(one.path);
-    if (at == files_.end()) continue;
+    if (at == files_.end() || broken.contains(one.path)) continue;
+    if (!one.error.empty()) broken.insert(one.path);
     at->second = {};
     at->second.seen = one.seen;
     at->second.error = one.error;

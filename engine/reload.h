@@ -54,6 +54,7 @@ class Reloader {
     std::optional<io::FileFacts> seen;    // when it was read last
     std::optional<io::FileFacts> polled;  // a different state that the last poll met
     bool differs = false;                 // … which may be that there is no such file
+    bool missed = false;                  // it changed before it was watched
     bool retry = false;                   // what went wrong may pass
     std::string error;
   };

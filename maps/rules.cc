@@ -13,6 +13,8 @@ constexpr size_t quoted_text_max = 30;  // of a line in a diagnostic, as in Post
 }  // namespace
 
 void RuleReader::complain(SourceFault fault, std::string text) {
+  // What makes the table unusable is always said.
+  if (diagnostics_.size() >= limits::table_diagnostics_max && fault != SourceFault::limit) return;
   diagnostics_.push_back({fault, line_.line, std::move(text)});
 }
 

@@ -31,7 +31,9 @@ FileFacts facts_of(const struct stat& status) {
           nanoseconds(status.st_ctim),
           status.st_dev,
           status.st_ino,
-          status.st_mode & 07777};
+          status.st_mode & 07777,
+          status.st_uid,
+          status.st_gid};
 }
 
 bool write_all(int fd, Bytes content) {
@@ -115,7 +117,7 @@ std::expected<FileContent, FileError> read_file(const Fd& fd, const std::string&
   while (true) {
     std::byte beyond{};  // one byte after the end shows a file that grew
     std::byte* const to = at < size ? content.buffer.data() + at : &beyond;
-    const ssize_t taken = ::read(fd.get(), to, at < size ? size - at : 1);
+    const ssize_t taken = ::pread(fd.get(), to, at < size ? size - at : 1, static_cast<off_t>(at));
     if (taken < 0 && errno == EINTR) continue;
     if (taken < 0) return failed("read", path, errno);
     if (taken == 0) break;
@@ -126,7 +128,8 @@ std::expected<FileContent, FileError> read_file(const Fd& fd, const std::string&
   return content;
 }
 
-std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode) {
+std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode,
+                                              const FileFacts* owned_as) {
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return failed("create", path, errno);
   const auto give_up = [&](const char* what, int error_number) {
@@ -134,6 +137,9 @@ std::expected<void, FileError> write_new_file(const std::string& path, Bytes con
     return failed(what, path, error_number);
   };
   if (!write_all(fd.get(), content)) return give_up("write", errno);
+  if (owned_as != nullptr && ::geteuid() == 0 &&
+      ::fchown(fd.get(), owned_as->owner, owned_as->group) != 0)
+    return give_up("chown", errno);
   if (::fchmod(fd.get(), mode) != 0) return give_up("chmod", errno);
   if (::fsync(fd.get()) != 0) return give_up("sync", errno);
   if (::close(fd.release()) != 0) return give_up("close", errno);

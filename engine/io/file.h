@@ -51,6 +51,8 @@ struct FileFacts {
   int64_t mtime_ns = 0, ctime_ns = 0;
   uint64_t device = 0, inode = 0;
   mode_t mode = 0;
+  uid_t owner = 0;
+  gid_t group = 0;
   bool operator==(const FileFacts&) const = default;
 };
 std::expected<FileFacts, FileError> file_facts(const std::string& path);
@@ -69,7 +71,8 @@ std::expected<FileContent, FileError> read_file(const Fd& file, const std::strin
 
 // The steps of an atomic write by themselves, for tables that become visible together. The new file
 // must not be there; on error it is not.
-std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode);
+std::expected<void, FileError> write_new_file(const std::string& path, Bytes content, mode_t mode,
+                                              const FileFacts* owned_as = nullptr);
 std::expected<void, FileError> rename_file(const std::string& from, const std::string& to);
 // The directory that `path` is in.
 std::expected<void, FileError> sync_directory_of(const std::string& path);

@@ -130,10 +130,16 @@ SnapshotResult refresh_snapshot(const Snapshot& old, uint64_t run,
     // All tables of the new run stay as they were, until it is whole.
     std::set<std::string> others = changed;
     for (const std::string& path : record.paths) others.erase(path);
+    result.snapshot.reset();
     SnapshotResult second;
     build(second, old.settings, {{}, old.tables, others, record.run, {}});
     result.snapshot = std::move(second.snapshot);
+    result.errors = std::move(second.errors);
     result.run = run;
+    // Of the broken run what was seen first, of all else what is in use now.
+    std::erase_if(result.files, [&](const TableFile& file) { return !record.lists(file.path); });
+    for (TableFile& file : second.files)
+      if (!record.lists(file.path)) result.files.push_back(std::move(file));
   }
   if (result.snapshot && result.snapshot->tables == old.tables) result.snapshot = nullptr;
   return result;

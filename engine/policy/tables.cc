@@ -21,10 +21,15 @@ using maps::TableKind;
 constexpr uint64_t compiled_bytes_max = 64ULL << 30;
 // To open files that belong together takes microseconds, a run of mapc milliseconds.
 constexpr int tries_max = 100;
+// A source that is something else altogether must not fill the log.
+constexpr size_t warnings_per_table_max = 20;
 
-std::string read_text(const std::string& path, uint64_t bytes_max) {
-  const auto file = io::read_file(path, bytes_max);
-  return file ? std::string(as_text(file->buffer.bytes())) : std::string();
+// The set record's text; empty when there is none.
+std::expected<std::string, io::FileError> read_record_text(const std::string& path) {
+  const auto file = io::read_file(path, limits::table_set_bytes_max);
+  if (file) return std::string(as_text(file->buffer.bytes())) + (file->facts.size == 0 ? " " : "");
+  if (file.error().error_number == ENOENT) return std::string();
+  return std::unexpected(file.error());
 }
 
 // The file whose change changes the table; empty when there is none.
@@ -86,7 +91,8 @@ std::string set_record_path(std::string_view directory) {
 // A compiled file, or why there is none.
 struct TableStore::OpenFile {
   std::expected<io::Fd, io::FileError> file;
-  std::optional<io::FileFacts> seen;  // when it could not be opened
+  std::optional<io::FileFacts> seen;  // of the path, just before
+  bool pending = false;               // opened under the name that a run gives it at first
 };
 
 TableStore::TableStore(TableOrigin origin) : origin_(std::move(origin)) {
@@ -101,7 +107,7 @@ TableStore::TableStore(TableOrigin origin) : origin_(std::move(origin)) {
     read_record(path);
     for (const std::string& wanted : origin_.expected)
       if (is_to_be_read(wanted)) expected_.emplace(wanted, open_compiled(wanted));
-    if (read_text(path, limits::table_set_bytes_max) == record_text_) return;
+    if (!record_known_ || read_record_text(path) == record_text_) return;
   }
   opened_more_ = true;  // is_of_one_run() will say what came of it
 }
@@ -111,8 +117,19 @@ TableStore::~TableStore() = default;
 void TableStore::read_record(const std::string& path) {
   const auto seen = io::file_facts(path);
   files_.push_back({path, seen ? std::optional(*seen) : std::nullopt, "", true});
-  record_text_ = read_text(path, limits::table_set_bytes_max);
+  const auto text = read_record_text(path);
   record_ = {};
+  record_known_ = text.has_value();
+  if (!record_known_) {
+    // Not known to be of one run: what is in service stays until the record can be read.
+    files_.back().error = "set record: " + text.error().text;
+    files_.back().damaged = false;
+    warnings_.push_back(files_.back().error);
+    record_.run = origin_.run;
+    if (origin_.changed) origin_.changed->clear();
+    return;
+  }
+  record_text_ = *text;
   if (record_text_.empty()) return;
   auto record = maps::SetRecord::parse(record_text_);
   if (record) {
@@ -133,9 +150,11 @@ bool TableStore::is_to_be_read(const std::string& path) const {
 
 TableStore::OpenFile TableStore::open_compiled(const std::string& path) const {
   OpenFile opened;
+  // Of the path itself also where another name is read: when mapc renames that, it is a change.
+  const auto facts = io::file_facts(path);
+  opened.seen = facts ? std::optional(*facts) : std::nullopt;
   for (const std::string& candidate : record_.candidates(path)) {
-    const auto facts = io::file_facts(candidate);
-    opened.seen = facts ? std::optional(*facts) : std::nullopt;
+    opened.pending = candidate != path;
     opened.file = io::open_file(candidate);
     if (opened.file || opened.file.error().error_number != ENOENT) break;
   }
@@ -143,8 +162,8 @@ TableStore::OpenFile TableStore::open_compiled(const std::string& path) const {
 }
 
 bool TableStore::is_of_one_run() const {
-  return !opened_more_ || origin_.directory.empty() ||
-         read_text(set_record_path(origin_.directory), limits::table_set_bytes_max) == record_text_;
+  return !opened_more_ || origin_.directory.empty() || !record_known_ ||
+         read_record_text(set_record_path(origin_.directory)) == record_text_;
 }
 
 TablePointer TableStore::find_previous(const std::string& name) const {
@@ -245,7 +264,7 @@ TableStore::MadeResult TableStore::read_compiled(const maps::TableSpec& spec,
     opened_more_ = true;
     at = expected_.emplace(path, open_compiled(path)).first;
   }
-  const auto& [opened, seen] = at->second;
+  const auto& [opened, seen, pending] = at->second;
   auto file = opened
                   ? io::read_file(*opened, path, compiled_bytes_max)
                   : std::expected<io::FileContent, io::FileError>(std::unexpected(opened.error()));
@@ -266,8 +285,8 @@ TableStore::MadeResult TableStore::read_compiled(const maps::TableSpec& spec,
   warn_if_older(spec, path, file->facts, *table);
   // The header has the checksum of everything else, which open() verified.
   const uint64_t checksum = maps::checksum(file->buffer.bytes().first(maps::format::header_bytes));
-  return Made{maps::AnyTable(*table), std::move(file->buffer), file->facts, checksum,
-              table->key_count()};
+  return Made{maps::AnyTable(*table), std::move(file->buffer),
+              pending ? seen : std::optional(file->facts), checksum, table->key_count()};
 }
 
 // The source changed after it was read for compiling. A copy of both files without their times (cp)
@@ -319,11 +338,15 @@ TableStore::MadeResult TableStore::compile_rules(const maps::TableSpec& spec,
     return {maps::AnyTable(std::move(table)), {}, {}, 0, rules};
   };
   Made made = compile();
+  size_t said = 0;
   for (const maps::SourceDiagnostic& one : diagnostics) {
     const std::string text = place + ", line " + std::to_string(one.line) + ": " + one.text;
     if (one.fault == maps::SourceFault::limit) return std::unexpected(failed({}, text, true));
-    warnings_.push_back(text);
+    if (++said <= warnings_per_table_max) warnings_.push_back(text);
   }
+  if (said > warnings_per_table_max)
+    warnings_.push_back(place + ": and " + std::to_string(said - warnings_per_table_max) +
+                        " more lines that say nothing; mapc " + spec.text() + " lists them");
   return made;
 }
 

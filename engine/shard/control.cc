@@ -178,7 +178,8 @@ bool Control::status(int client) {
       shards_.size(), pool_.free_segments(), pool_.free_bytes(), quoted(next_hop_.name()),
       next_hop_.up(), publisher_.alive(), publisher_.publications());
   bool first = true;
-  for (const policy::TablePointer& table : publisher_.newest()->tables) {
+  const policy::SnapshotPointer newest = publisher_.newest();  // held while it is walked
+  for (const policy::TablePointer& table : newest->tables) {
     out += fmt::format("{}{{\"name\":{},\"keys\":{},\"load_ms\":{:.1f}}}", first ? "" : ",",
                        quoted(table->name()), table->facts().keys,
                        static_cast<double>(table->facts().load_time.us) / 1000);

@@ -55,7 +55,9 @@ inline constexpr uint32_t table_made_value_bytes_max = 8192;
 inline constexpr uint32_t table_cidr_rules_max = 1U << 24;
 inline constexpr uint32_t table_pattern_rules_max = 100'000;
 inline constexpr uint32_t table_if_depth_max = 100;
-// What one look-up may cost in one pattern, so that no key holds up a shard: steps of the matcher,
+inline constexpr uint32_t table_diagnostics_max = 10'000;  // complaints about one source
+// What one look-up may cost in one pattern, so that no key holds up a shard for long in it (a table
+// of many costly patterns adds up): steps of the matcher,
 // how deep its choices may nest, and what it may remember of them. An ordinary pattern needs a few
 // thousand steps for the longest key; the match limit is a few milliseconds.
 inline constexpr uint32_t pattern_match_steps_max = 200'000;

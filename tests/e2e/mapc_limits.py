@@ -5,6 +5,7 @@ progress on a terminal.
 import os
 import pathlib
 import pty
+import pwd
 import re
 import shutil
 import subprocess
@@ -141,6 +142,23 @@ def dumps(folder):
     assert first.stdout == "1\n", "the first table that has the key"
 
 
+def owner(folder):
+    """Compiled by root, a table is still its owner's: the daemon's, as its source is."""
+    if os.geteuid() != 0:
+        print("owner of the table: NOT TESTED, not root")
+        return
+    name = write(folder, "owned", 3)
+    source = folder / "owned"
+    nobody = pwd.getpwnam("nobody")
+    os.chown(source, nobody.pw_uid, nobody.pw_gid)
+    source.chmod(0o640)
+    for args in ((name,), ("--stdin", name)):  # the second keeps what there is
+        mapc(folder, *args, input="a@b c\n")
+        facts = (folder / "owned.phm").stat()
+        assert (facts.st_uid, facts.st_gid) == (nobody.pw_uid, nobody.pw_gid), facts
+        assert facts.st_mode & 0o777 == 0o640, facts
+
+
 def on_terminal(folder, *args):
     """What mapc writes to a terminal as its stderr."""
     ours, theirs = pty.openpty()
@@ -173,7 +191,7 @@ def progress(folder):
 
 def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mapc-limits-"))
-    for check in (usage, strict, max_shrink, all_tables, same_bytes, dumps, progress):
+    for check in (usage, strict, max_shrink, all_tables, same_bytes, dumps, owner, progress):
         check(folder)
     shutil.rmtree(folder)
 

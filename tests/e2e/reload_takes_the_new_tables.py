@@ -39,4 +39,17 @@ with running_mx() as (rig, sink, mx):
         assert answer(client, new) == "250"
         rig.configure(recipients=(RECIPIENT, new), **settings)
         hup("alarm reload cleared")
+
+        # main.cf may name other tables; what is not compiled is refused.
+        more = "user@more.test"
+        tables = {"relay_domains": f"hash:{rig.dir}/domains, inline:{{more.test=x}}",
+                  "relay_recipient_maps": f"hash:{rig.dir}/recipients, hash:{rig.dir}/more"}
+        (rig.dir / "more").write_text(f"{more} OK\n")
+        rig.configure(recipients=(RECIPIENT, new), compile_maps=False, **settings, **tables)
+        hup("alarm reload raised")
+        assert mx.lines(f"hash:{rig.dir}/more: not compiled"), mx.text()
+        assert answer(client, more) == "554"
+        rig.configure(recipients=(RECIPIENT, new), **settings, **tables)
+        hup("reload: new configuration in service after .* new tables: .*/more")
+        wait_for(lambda: answer(client, more) == "250", "the table that was not named before")
     assert mx.terminate() == 0

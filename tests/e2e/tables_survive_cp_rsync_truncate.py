@@ -116,13 +116,13 @@ with running_mx() as (rig, sink, mx):
 
     # Through a symbolic link to another folder, where no event comes from.
     target = elsewhere / "target.phm"
-    target.write_bytes(old)
+    target.write_bytes(new)
     target.chmod(0o644)
     (rig.dir / "link").symlink_to(target)
     (rig.dir / "link").rename(compiled)
-    in_service(NEW, False)
-    target.write_bytes(new)
     in_service(NEW, True)
+    target.write_bytes(old)
+    in_service(NEW, False)
     assert not alarm()
     sink.wait_for_messages(len(sent))
     assert mx.terminate() == 0

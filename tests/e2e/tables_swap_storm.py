@@ -131,6 +131,7 @@ with running_mx(recipients=ALWAYS, smtpd_error_sleep_time="0", smtpd_soft_error_
         put(rig, versions[turn % VERSIONS])
         if turn % 50 == 25:
             rss.append(mx.rss_kib())
+            rig.run(BIN / "mxq", "-c", rig.dir, "--status", check=True)  # reads what is swapped
 
     published = len(mx.lines("tables: .* in service"))
     storm, turns = measure(rig, mx, SECONDS, turn_of_storm)
@@ -142,8 +143,11 @@ with running_mx(recipients=ALWAYS, smtpd_error_sleep_time="0", smtpd_soft_error_
     assert not mx.lines("alarm tables raised"), mx.lines("alarm")
     assert storm.seen == {"250", "554"}, storm.seen
     assert published >= SECONDS * 3, published
-    assert max(rss) < rss[0] + 64 * 1024, rss
-    assert p99(storm.times) < 3 * p99(calm.times) + 50, (p99(storm.times), p99(calm.times))
+    # A version is 1 MB: not even every second one of the least number may stay.
+    assert max(rss) < rss[0] + 12 * 1024, rss
+    # The short form runs beside other tests; the long one is for a quiet machine.
+    limit = p99(calm.times) + 1 if SECONDS >= 60 else 3 * p99(calm.times) + 50
+    assert p99(storm.times) < limit, (p99(storm.times), p99(calm.times))
 
     # When it is over the last version is in service, and only that.
     put(rig, versions[1])

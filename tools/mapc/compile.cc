@@ -133,7 +133,7 @@ class Compilation {
  private:
   Result<> collect(const Job& job, Progress& progress, Collected& out) const;
   Result<> parse_rules(const Job& job) const;
-  mode_t mode_of(const std::string& compiled, const io::FileFacts& facts) const;
+  io::FileFacts like(const std::string& compiled, const io::FileFacts& source) const;
 
   const Options& options_;
   TableRun run_;
@@ -175,11 +175,16 @@ Result<> Compilation::parse_rules(const Job& job) const {
   return check_strict(options_, job.spec.name, diagnostics.size());
 }
 
-// Standard input has no permissions: the table keeps those that it has.
-mode_t Compilation::mode_of(const std::string& compiled, const io::FileFacts& facts) const {
-  if (!options_.from_stdin) return facts.mode & 0666;
-  const auto old = io::file_facts(compiled);
-  return old ? old->mode & 0666 : 0644;
+// A table is owned and readable as its source is: compiled by root it is still the daemon's to
+// read. Standard input has no owner: the table keeps the one that it has.
+io::FileFacts Compilation::like(const std::string& compiled, const io::FileFacts& source) const {
+  if (!options_.from_stdin) return source;
+  if (const auto old = io::file_facts(compiled)) return *old;
+  io::FileFacts facts;
+  facts.mode = 0644;
+  facts.owner = ::geteuid();
+  facts.group = ::getegid();
+  return facts;
 }
 
 Result<> Compilation::compile(const Job& job, bool write) {
@@ -201,7 +206,7 @@ Result<> Compilation::compile(const Job& job, bool write) {
   if (auto strict = check_strict(options_, job.spec.name, complaints); !strict) return strict;
   const std::string path = compiled_path(job.spec);
   if (auto enough = check_shrink(options_, path, built->key_count); !enough) return enough;
-  if (auto added = run_.add(path, built->bytes, mode_of(path, source.facts)); !added) return added;
+  if (auto added = run_.add(path, built->bytes, like(path, source.facts)); !added) return added;
   if (options_.stat) print_stat(job, *built, start);
   return {};
 }

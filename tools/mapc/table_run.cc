@@ -143,9 +143,9 @@ void TableRun::remove_left_overs() const {
   }
 }
 
-Result<> TableRun::add(const std::string& compiled_path, Bytes content, mode_t mode) {
+Result<> TableRun::add(const std::string& compiled_path, Bytes content, const io::FileFacts& like) {
   const std::string pending = maps::pending_path(compiled_path, run_);
-  if (const auto written = io::write_new_file(pending, content, mode); !written)
+  if (const auto written = io::write_new_file(pending, content, like.mode & 0666, &like); !written)
     return failure(EX_CANTCREAT, written.error().text);
   added_.push_back(compiled_path);
   return {};

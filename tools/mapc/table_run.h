@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/io/fd.h"
+#include "engine/io/file.h"
 #include "maps/set_record.h"
 #include "proto/base/bytes.h"
 #include "tools/mapc/message.h"
@@ -37,7 +38,8 @@ class TableRun {
 
   // Takes the lock, finishes a committed run, removes what killed runs left of our tables.
   Result<> begin();
-  Result<> add(const std::string& compiled_path, Bytes content, mode_t mode);
+  // `like`: whose permissions, and as root whose owner, the file gets.
+  Result<> add(const std::string& compiled_path, Bytes content, const io::FileFacts& like);
   Result<> commit();
 
  private:

@@ -210,6 +210,54 @@ TEST_F(TablesTest, takes_the_new_files_that_a_set_record_names) {
   EXPECT_TRUE(renamed.is_of_one_run());
 }
 
+// hash: and btree: of one path are one compiled file.
+TEST_F(TablesTest, opens_one_file_under_two_types) {
+  compile("both", {"a@b"});
+  TableStore store({directory_, {}, {}, 0, {path("both") + ".phm"}});
+  for (const char* type : {"hash:", "btree:", "lmdb:"}) {
+    const auto table = store.open(type + path("both"));
+    ASSERT_TRUE(table.has_value()) << table.error();
+    EXPECT_EQ(ask(*table, "a@b"), "value");
+  }
+}
+
+// A run that was committed and not renamed: what is polled is the file that will be replaced.
+TEST_F(TablesTest, a_run_that_was_not_finished_is_no_change_each_time) {
+  compile("t", {"old@b"});
+  const auto before = io::file_facts(path("t") + ".phm");
+  compile("t", {"new@b"}, ".new-0000000000000007");
+  write_record(7, {"t"});
+  TableStore store({directory_, {}, {}, 0, {}});
+  const auto table = store.open("hash:" + path("t"));
+  ASSERT_TRUE(table.has_value());
+  EXPECT_EQ(ask(*table, "new@b"), "value");
+  ASSERT_EQ(store.files().back().path, path("t") + ".phm");
+  EXPECT_EQ(store.files().back().seen, *before);
+}
+
+TEST_F(TablesTest, a_record_that_can_not_be_read_leaves_all_in_service) {
+  const std::string spec = compile("t", {"a@b"});
+  TableStore first({directory_, {}, {}, 0, {}});
+  const TablePointer old = *first.open(spec);
+  compile("t", {"c@d"});
+  std::filesystem::create_directory(path(std::string(maps::set_record_name)));
+  TableStore store({directory_, {old}, std::set{path("t") + ".phm"}, 0, {}});
+  const auto table = store.open(spec);
+  ASSERT_TRUE(table.has_value());
+  EXPECT_EQ(*table, old);
+  EXPECT_NE(store.files().front().error, "");
+  EXPECT_FALSE(store.files().front().damaged);  // tried again
+}
+
+TEST_F(TablesTest, says_only_so_much_of_a_source_that_is_something_else) {
+  std::string text = "192.0.2.0/24 OK\n";
+  for (int i = 0; i < 30'000; ++i) text += "<html>\n";
+  write("page", text);
+  EXPECT_EQ(ask(open("cidr:" + path("page")), "192.0.2.1"), "OK");
+  ASSERT_EQ(warnings_.size(), 21U);
+  EXPECT_NE(warnings_.back().find("9980 more"), std::string::npos) << warnings_.back();
+}
+
 TEST_F(TablesTest, a_damaged_set_record_is_said) {
   const std::string name = compile("table", {"a"});
   write(std::string(maps::set_record_name), "garbage\n");
