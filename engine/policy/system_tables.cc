@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "proto/base/limits.h"
+#include "proto/base/logical_lines.h"
+#include "proto/base/text.h"
 
 namespace mx::policy {
 
@@ -73,6 +75,24 @@ std::expected<SystemEntries, std::string> read_system_table(std::string_view nam
   // ENOENT: the end of the list, for some name services.
   if (failure != 0 && failure != ENOENT) return std::unexpected(std::strerror(failure));
   return entries;
+}
+
+std::string unlisted_sources(std::string_view nsswitch, std::string_view name) {
+  const std::string database = name == "group.byname" ? "group:" : "passwd:";
+  LogicalLines lines(nsswitch);
+  std::string out;
+  for (LogicalLine line; lines.next(line);) {
+    std::string_view rest = trim(line.text);
+    if (!rest.starts_with(database)) continue;
+    rest.remove_prefix(database.size());
+    rest = rest.substr(0, rest.find('#'));
+    for (auto word = take_word(rest, " \t"); !word.empty(); word = take_word(rest, " \t")) {
+      if (word.starts_with('[') || word.ends_with(']')) continue;  // [NOTFOUND=return]
+      if (word == "files" || word == "systemd" || word == "compat" || word == "db") continue;
+      out += (out.empty() ? "" : " ") + std::string(word);
+    }
+  }
+  return out;
 }
 
 std::string_view system_table_file(std::string_view name) {

@@ -20,6 +20,10 @@ using SystemEntries = std::vector<std::pair<std::string, std::string>>;
 // `name`: passwd.byname or group.byname. In the order of the name service; the error is a text.
 std::expected<SystemEntries, std::string> read_system_table(std::string_view name);
 
+// The sources of nsswitch.conf(5)'s text that may have accounts without listing them (sss, ldap,
+// winbind: their enumeration is off as a rule), with blanks between them.
+std::string unlisted_sources(std::string_view nsswitch, std::string_view name);
+
 // The file whose change tells that the table may have changed.
 std::string_view system_table_file(std::string_view name);
 

@@ -356,6 +356,13 @@ TableStore::MadeResult TableStore::read_system(const maps::TableSpec& spec,
   const auto seen = facts ? std::optional(*facts) : std::nullopt;
   const auto entries = read_system_table(spec.name);
   if (!entries) return std::unexpected(failed(seen, entries.error(), false));
+  if (const auto nsswitch = io::read_file("/etc/nsswitch.conf", limits::config_bytes_max)) {
+    const std::string unlisted = unlisted_sources(as_text(nsswitch->buffer.bytes()), spec.name);
+    if (!unlisted.empty())
+      warnings_.push_back(spec.text() + ": accounts that " + unlisted +
+                          " (/etc/nsswitch.conf) does not list are not found here: export them "
+                          "and compile them: mapc --stdin hash:/path");
+  }
   std::string all;
   for (const auto& [key, value] : *entries) all += value + "\n";
   auto built = build_in_memory(*entries);

@@ -117,6 +117,15 @@ TEST_F(TablesTest, reads_the_accounts_of_the_machine) {
   EXPECT_EQ(groups->facts().path, "/etc/group");
 }
 
+TEST(unlisted_sources, are_those_that_may_have_more_accounts_than_they_list) {
+  EXPECT_EQ(unlisted_sources("passwd: files systemd\ngroup: files sss\n", "passwd.byname"), "");
+  EXPECT_EQ(unlisted_sources("passwd: files\ngroup: files sss\n", "group.byname"), "sss");
+  EXPECT_EQ(unlisted_sources("# passwd: x\npasswd:\tfiles [NOTFOUND=return] sss ldap # y\n",
+                             "passwd.byname"),
+            "sss ldap");
+  EXPECT_EQ(unlisted_sources("", "passwd.byname"), "");
+}
+
 TEST_F(TablesTest, tells_of_lines_that_are_left_out) {
   write("nets", "192.0.2.0/24 ours\nnonsense here\n");
   EXPECT_EQ(ask(open("cidr:" + path("nets")), "192.0.2.9"), "ours");
