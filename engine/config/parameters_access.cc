@@ -50,7 +50,7 @@ constexpr Parameter rows[] = {
     harmless("plaintext_reject_code", Type::integer, "450", why::restriction),
     harmless("rbl_reply_maps", Type::text, "", why::restriction),
     harmless("reject_tempfail_action", Type::text, "defer_if_permit", why::restriction),
-    harmless("relay_clientcerts", Type::text, "", why::restriction),
+    acts("relay_clientcerts", Type::text, ""),
     harmless("unknown_address_reject_code", Type::integer, "450", why::restriction),
     harmless("unknown_address_tempfail_action", Type::text, "$reject_tempfail_action",
              why::restriction),

@@ -55,6 +55,13 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
   domains.mynetworks = lists.match_list("mynetworks");
   domains.relay_domains = lists.match_list("relay_domains");
   domains.relay_recipient_maps = lists.table_list("relay_recipient_maps");
+  if (!domains.mydestination.empty())
+    domains.local_recipient_maps = lists.table_list("local_recipient_maps");
+  domains.alias_maps = lists.table_list("alias_maps");
+  domains.virtual_alias_domains = lists.match_list("virtual_alias_domains");
+  domains.virtual_alias_maps = lists.table_list("virtual_alias_maps");
+  domains.transport_maps = lists.table_list("transport_maps");
+  domains.relay_clientcerts = lists.table_list("relay_clientcerts");
   domains.parent_domain_matches_subdomains = values.list("parent_domain_matches_subdomains");
   domains.own_addresses = own_addresses(values);
   domains.recipient_delimiter = values.text("recipient_delimiter");

@@ -78,6 +78,8 @@ struct Restrictions {
 struct Domains {
   std::string myorigin;
   List mydestination, mynetworks, relay_domains, relay_recipient_maps;
+  List local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
+  List transport_maps, relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   List parent_domain_matches_subdomains;
   std::string recipient_delimiter;  // a set of characters

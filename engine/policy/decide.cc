@@ -163,6 +163,8 @@ Result Evaluation::unlisted_recipient() {
       return Result::dunno;
     case AddressClass::local:  // there is no local delivery: no address of these domains exists
       return user_unknown(policy_.codes.unknown_local_recipient, " in local recipient table");
+    case AddressClass::virtual_alias:  // only what virtual_alias_maps knows exists
+      return user_unknown(policy_.codes.unknown_virtual_alias, " in virtual alias table");
     case AddressClass::relay:
       if (!policy_.relay_recipient_maps) return Result::dunno;
       switch (find_relay_recipient(address)) {

@@ -28,12 +28,14 @@ using Tokens = std::vector<Token>;
 // Reply codes that main.cf can change.
 struct ReplyCodes {
   uint16_t reject = 554, non_fqdn = 504, relay_domains = 554, unknown_local_recipient = 550,
-           unknown_relay_recipient = 550;
+           unknown_relay_recipient = 550, unknown_virtual_alias = 550;
 };
 
 struct PolicyInputs {
   // Address classes. /file elements are already replaced by their contents.
   Tokens mydestination, relay_domains, relay_recipient_maps, mynetworks;
+  Tokens local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
+  Tokens transport_maps, relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   Tokens parent_domain_matches_subdomains;
   std::string recipient_delimiter;

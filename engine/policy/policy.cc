@@ -74,6 +74,18 @@ maps::SubdomainStyle style_of(std::string_view parameter, const PolicyInputs& in
   return maps::SubdomainStyle::dot;
 }
 
+Tables open_tables(const Tokens& words, TableStore& tables, Errors& errors) {
+  Tables opened;
+  for (const Token& word : words) {
+    auto table = tables.open(word.text);
+    if (table)
+      opened.push_back(std::move(*table));
+    else
+      errors.push_back({word.file, word.line, table.error()});
+  }
+  return opened;
+}
+
 void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& policy, Errors& errors) {
   using enum MatchList::Subject;
   policy.mydestination =
@@ -82,15 +94,16 @@ void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& polic
                                             style_of("relay_domains", inputs), tables, errors);
   policy.mynetworks =
       MatchList::compile(inputs.mynetworks, client, style_of("mynetworks", inputs), tables, errors);
-  if (inputs.relay_recipient_maps.empty()) return;
-  policy.relay_recipient_maps.emplace();
-  for (const Token& word : inputs.relay_recipient_maps) {
-    auto table = tables.open(word.text);
-    if (table)
-      policy.relay_recipient_maps->push_back(std::move(*table));
-    else
-      errors.push_back({word.file, word.line, table.error()});
-  }
+  policy.virtual_alias_domains = MatchList::compile(inputs.virtual_alias_domains, domain,
+                                                    maps::SubdomainStyle::exact, tables, errors);
+  policy.alias_maps = open_tables(inputs.alias_maps, tables, errors);
+  policy.virtual_alias_maps = open_tables(inputs.virtual_alias_maps, tables, errors);
+  policy.transport_maps = open_tables(inputs.transport_maps, tables, errors);
+  policy.relay_clientcerts = open_tables(inputs.relay_clientcerts, tables, errors);
+  if (!inputs.local_recipient_maps.empty())
+    policy.local_recipient_maps = open_tables(inputs.local_recipient_maps, tables, errors);
+  if (!inputs.relay_recipient_maps.empty())
+    policy.relay_recipient_maps = open_tables(inputs.relay_recipient_maps, tables, errors);
 }
 
 void compile_restrictions(const PolicyInputs& inputs, Policy& policy, Errors& errors) {

@@ -35,12 +35,16 @@ enum class Restriction : uint8_t {
 
 using RestrictionList = std::vector<Restriction>;
 
-// Where an address is delivered (postconf(5), "address classes"); virtual classes are not served.
-enum class AddressClass : uint8_t { local, relay, other };
+// Where an address is delivered (postconf(5), "address classes"); there are no virtual mailboxes.
+enum class AddressClass : uint8_t { local, virtual_alias, relay, other };
+
+using Tables = std::vector<TablePointer>;  // asked in order
 
 struct Policy {
-  MatchList mydestination, relay_domains, mynetworks;
-  std::optional<std::vector<TablePointer>> relay_recipient_maps;  // none: every address exists
+  MatchList mydestination, virtual_alias_domains, relay_domains, mynetworks;
+  std::optional<Tables> local_recipient_maps, relay_recipient_maps;  // none: every address exists
+  Tables alias_maps, virtual_alias_maps, transport_maps;
+  Tables relay_clientcerts;  // by fingerprint of a certificate or of its public key
   std::vector<IpAddress> own_addresses;
   maps::Delimiter delimiter;
 

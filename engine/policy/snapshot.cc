@@ -21,6 +21,12 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.relay_domains = tokens_of(domains.relay_domains, main_cf);
   in.relay_recipient_maps = tokens_of(domains.relay_recipient_maps, main_cf);
   in.mynetworks = tokens_of(domains.mynetworks, main_cf);
+  in.local_recipient_maps = tokens_of(domains.local_recipient_maps, main_cf);
+  in.alias_maps = tokens_of(domains.alias_maps, main_cf);
+  in.virtual_alias_domains = tokens_of(domains.virtual_alias_domains, main_cf);
+  in.virtual_alias_maps = tokens_of(domains.virtual_alias_maps, main_cf);
+  in.transport_maps = tokens_of(domains.transport_maps, main_cf);
+  in.relay_clientcerts = tokens_of(domains.relay_clientcerts, main_cf);
   in.parent_domain_matches_subdomains =
       tokens_of(domains.parent_domain_matches_subdomains, main_cf);
   in.own_addresses = domains.own_addresses;

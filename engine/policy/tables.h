@@ -131,7 +131,7 @@ class TableStore {
 
   TableOrigin origin_;
   std::string record_text_;
-  bool record_known_ = true;  // false: it is there and can't be read
+  bool record_known_ = true;                  // false: it is there and can't be read
   std::map<std::string, OpenFile> expected_;  // opened together, in the constructor
   std::set<std::string> asked_;
   bool opened_more_ = false;

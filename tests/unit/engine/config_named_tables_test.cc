@@ -83,8 +83,7 @@ TEST(NamedTables, aliases_by_the_parameters_that_name_them) {
   EXPECT_EQ(names_in("alias_maps = hash:/etc/aliases\nvirtual_alias_maps = hash:/v\n"
                      "alias_database = proxy:hash:/more\n"),
             "hash:/etc/aliases(aliases) hash:/v hash:/more(aliases)");
-  const NamedTables found = find_in("local_recipient_maps = $alias_maps\n");
-  EXPECT_EQ(names(found), "hash:/etc/aliases(aliases)");  // a default that another line uses
+  EXPECT_EQ(names_in("local_recipient_maps = $alias_maps hash:/users\n"), "hash:/users");
 }
 
 TEST(NamedTables, of_files_in_match_lists) {

@@ -80,7 +80,8 @@ TEST(Parameters, NamesAreThoseOfTheInstalledPostconf) {
 }
 
 TEST(Parameters, DefaultsAreThoseOfPostconfButForTheListedOnes) {
-  const std::set<std::string> ours{"config_directory",
+  const std::set<std::string> ours{"alias_maps",
+                                   "config_directory",
                                    "mail_name",
                                    "mail_release_date",
                                    "mail_version",

@@ -29,9 +29,8 @@ class ReferenceConfiguration : public testing::Test {
 // Without the lines that are refused as long as they are not built.
 std::string without_refused_lines() {
   std::string text = fixture("reference-mx/main.cf");
-  for (const char* line :
-       {"\nsmtpd_use_tls = yes", "\nsmtpd_tls_security_level = may", "\nsmtp_use_tls = yes",
-        "\nsmtp_tls_security_level = may", "\nalias_maps = proxy:hash:/etc/aliases"}) {
+  for (const char* line : {"\nsmtpd_use_tls = yes", "\nsmtpd_tls_security_level = may",
+                           "\nsmtp_use_tls = yes", "\nsmtp_tls_security_level = may"}) {
     const size_t at = text.find(line);
     EXPECT_NE(at, std::string::npos) << line;
     if (at != std::string::npos) text.insert(at + 1, "#");
@@ -87,7 +86,7 @@ TEST_F(ReferenceConfiguration, IsRefusedByNamesForWhatIsNotBuilt) {
       refused += std::to_string(one.line) + " " + one.text.substr(0, one.text.find(' ')) + "\n";
   EXPECT_EQ(refused,
             "82 smtpd_use_tls\n83 smtpd_tls_security_level\n90 smtp_use_tls\n"
-            "91 smtp_tls_security_level\n105 alias_maps\n");
+            "91 smtp_tls_security_level\n");
 }
 
 TEST_F(ReferenceConfiguration, WithoutThoseLinesItLoads) {
@@ -110,7 +109,7 @@ TEST_F(ReferenceConfiguration, WithoutThoseLinesItLoads) {
   EXPECT_EQ(words(settings.domains.parent_domain_matches_subdomains), "debug_peer_list");
   EXPECT_EQ(settings.domains.recipient_delimiter, "+");
   EXPECT_FALSE(settings.domains.append_dot_mydomain);
-  EXPECT_EQ(settings.tables.size(), 2U);
+  EXPECT_EQ(settings.tables.size(), 5U);
   EXPECT_NE(messages(result).find("is read as [hostname.of.your.mailserver]:2525"),
             std::string::npos);
 }

@@ -107,13 +107,9 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_tls_security_level", "encrypt"},
            {"smtpd_use_tls", "yes"},
            {"soft_bounce", "yes"},
-           {"transport_maps", "hash:/x"},
-           {"virtual_alias_maps", "hash:/x"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
            {"smtpd_upstream_proxy_protocol", "haproxy"},
-           {"alias_maps", "hash:/etc/aliases"},
-           {"local_recipient_maps", ""},
            {"relay_destination_rate_delay", "1s"},
            {"smtp_transport_rate_delay", "1s"}})
     EXPECT_TRUE(refused_at_line_3(line_for(name, value), name)) << name;
@@ -128,10 +124,9 @@ TEST(RefusedParameters, ValuesAreComparedByMeaning) {
            {"smtpd_client_connection_count_limit", "050"},
            {"smtpd_tls_security_level", "none"},
            {"smtpd_tls_security_level", ""},
-           {"alias_maps", ""},
            {"local_transport", "local:$myhostname"},
            {"local_transport", "local:host.localdomain"},
-           {"transport_maps", "$no_such_name"}})
+           {"relocated_maps", "$no_such_name"}})
     EXPECT_FALSE(refused_at_line_3(line_for(name, value), name)) << name << " = " << value;
 }
 
@@ -141,19 +136,11 @@ TEST(RefusedParameters, AValueThatCannotBeReadIsRefused) {
 }
 
 TEST(RefusedParameters, AnEmptyDetourByAnotherNameIsSeen) {
-  EXPECT_TRUE(refused_at_line_3(minimal + "transport_maps = $detour\ndetour = hash:/x\n",
-                                "transport_maps"));
-  EXPECT_TRUE(
-      refused_at_line_3(minimal + "virtual_alias_maps = $virtual_maps\nvirtual_maps = hash:/x\n",
-                        "virtual_alias_maps"));
+  EXPECT_TRUE(refused_at_line_3(minimal + "relocated_maps = $detour\ndetour = hash:/x\n",
+                                "relocated_maps"));
 }
 
 TEST(RefusedParameters, ADefaultThatReadsAnOldNameIsSeen) {
-  const LoadResult result = load_text(minimal + "virtual_maps = hash:/x\n");
-  ASSERT_FALSE(result.settings);
-  EXPECT_NE(messages(result).find("main.cf:3: virtual_alias_maps = $virtual_maps: virtual domains"),
-            std::string::npos)
-      << messages(result);
   EXPECT_FALSE(load_text(minimal + "fallback_relay = [b.example]\n").settings);
 }
 
