@@ -136,7 +136,7 @@ constexpr Parameter rows[] = {
              "${{$compatibility_level} <level {1} ? {no} "
              ": {yes}}",
              why::smtputf8),
-    refused("soft_bounce", Type::boolean, "no", not_built::bounces),
+    acts("soft_bounce", Type::boolean, "no"),
     acts("strict_rfc821_envelopes", Type::boolean, "no"),
     harmless("strict_smtputf8", Type::boolean, "no", why::smtputf8),
     acts("swap_bangpath", Type::boolean, "yes"),

@@ -168,6 +168,7 @@ void read_server(Evaluator& values, Settings& settings) {
   server.helo_required = values.boolean("smtpd_helo_required");
   server.disable_vrfy = values.boolean("disable_vrfy_command");
   server.forbid_unauth_pipelining = values.boolean("smtpd_forbid_unauth_pipelining");
+  server.soft_bounce = values.boolean("soft_bounce");
   server.strict_envelopes = values.boolean("strict_rfc821_envelopes");
   server.bare_newline = bare_newline(values);
   settings.smtpd_timeout = values.time("smtpd_timeout", seconds(1), time_max);

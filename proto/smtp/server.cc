@@ -103,12 +103,23 @@ void Server::handle_line(std::string_view line, bool more_behind) {
 }
 
 void Server::respond(std::initializer_list<std::string_view> parts, Result result, Need then) {
+  const uint32_t start = out_.size();
   append_reply_line(out_, parts);
+  soften(start);
   replied(result, then);
 }
 
+// soft_bounce: the reply line from `start` on tells the client to come again.
+void Server::soften(uint32_t start) {
+  if (!settings_->soft_bounce || out_[start] != '5') return;
+  out_[start] = '4';
+  if (out_.text().substr(start + 4).starts_with("5.")) out_[start + 4] = '4';
+}
+
 void Server::refuse(const Verdict& verdict, Result result) {
+  const uint32_t start = out_.size();
   append_refusal(out_, verdict);
+  soften(start);
   const bool closes = verdict.code == 421 || verdict.code == 521;
   replied(result, closes ? Need::close : Need::input);
 }

@@ -61,6 +61,7 @@ struct ServerSettings {
   bool disable_vrfy = false;
   bool forbid_unauth_pipelining = true;
   bool strict_envelopes = false;  // strict_rfc821_envelopes
+  bool soft_bounce = false;       // every 5xx reply is said as 4xx
   BareNewline bare_newline = BareNewline::normalize;
 };
 
@@ -166,6 +167,7 @@ class Server {
   void respond(std::initializer_list<std::string_view> parts, Result result,
                Need then = Need::input);
   void refuse(const Verdict& verdict, Result result = Result::failed);
+  void soften(uint32_t start);
   void replied(Result result, Need then);
   void enter(Need need);
   void ask(Stage stage, std::string_view argument = {});

@@ -316,6 +316,7 @@ class Player {
         {"disable_vrfy", flag(s.disable_vrfy)},
         {"forbid_unauth_pipelining", flag(s.forbid_unauth_pipelining)},
         {"strict_envelopes", flag(s.strict_envelopes)},
+        {"soft_bounce", flag(s.soft_bounce)},
         {"client_talks_first", flag(session_.talks_first)},
         {"error_sleep", [&s](std::string_view v) { s.error_sleep = parse_duration(v); }},
         {"timeout", [this](std::string_view v) { session_.timeout = parse_duration(v); }},

@@ -106,7 +106,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_tls_security_level", "may"},
            {"smtpd_tls_security_level", "encrypt"},
            {"smtpd_use_tls", "yes"},
-           {"soft_bounce", "yes"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
            {"smtpd_upstream_proxy_protocol", "haproxy"},
@@ -117,7 +116,7 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
 
 TEST(RefusedParameters, ValuesAreComparedByMeaning) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"soft_bounce", "NO"},
+           {"smtp_sasl_auth_enable", "NO"},
            {"delay_warning_time", "0"},
            {"maximal_queue_lifetime", "120h"},
            {"maximal_queue_lifetime", "5"},
@@ -131,7 +130,7 @@ TEST(RefusedParameters, ValuesAreComparedByMeaning) {
 }
 
 TEST(RefusedParameters, AValueThatCannotBeReadIsRefused) {
-  EXPECT_TRUE(refused_at_line_3(line_for("soft_bounce", "maybe"), "soft_bounce"));
+  EXPECT_TRUE(refused_at_line_3(line_for("smtp_sasl_auth_enable", "maybe"), "smtp_sasl_auth_enable"));
   EXPECT_TRUE(refused_at_line_3(line_for("delay_warning_time", "0x"), "delay_warning_time"));
 }
 
