@@ -29,6 +29,17 @@ List ListReader::match_list(std::string_view name) {
   return result;
 }
 
+List ListReader::restriction_list(std::string_view name) {
+  List result = values_.list(name);
+  for (size_t i = 0; i < result.words.size(); ++i) {
+    const Word& word = result.words[i];
+    const bool is_service =
+        i > 0 && equals_ignoring_case(result.words[i - 1].text, "check_policy_service");
+    if (!is_service && maps::looks_like_table(word.text)) add_table(word, word.text, name);
+  }
+  return result;
+}
+
 List ListReader::table_list(std::string_view name) {
   List result = values_.list(name);
   for (const Word& word : result.words) add_table(word, word.text, name);

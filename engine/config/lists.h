@@ -23,6 +23,8 @@ class ListReader {
 
   // pattern, !pattern, /file, !/file, type:table, !type:table.
   List match_list(std::string_view name);
+  // smtpd_*_restrictions and restriction classes: names, and tables among them.
+  List restriction_list(std::string_view name);
   // type:table only.
   List table_list(std::string_view name);
   // Every table met so far, each once.

@@ -58,7 +58,8 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_server(values, settings);
   read_relay(values, settings);
   read_domains(values, lists, settings);
-  read_restrictions(values, settings);
+  read_restrictions(values, lists, settings);
+  read_codes(values, settings.codes);
   read_queue(values, settings);
   read_resources(values, settings);
   settings.tables = lists.tables();

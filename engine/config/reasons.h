@@ -118,7 +118,6 @@ inline constexpr std::string_view relocated = "relocated recipients are not buil
 inline constexpr std::string_view reply_filters =
     "filters of replies and delivery status are not built yet";
 inline constexpr std::string_view resolve = "this way of resolving addresses is not built";
-inline constexpr std::string_view restriction_classes = "restriction classes are not built yet";
 inline constexpr std::string_view rewriting = "address rewriting is not built yet";
 inline constexpr std::string_view routing = "routing other than by relayhost is not built yet";
 inline constexpr std::string_view sasl_client = "SASL authentication to backends is not built";
@@ -127,8 +126,6 @@ inline constexpr std::string_view saved_queue = "keeping delivered messages is n
 inline constexpr std::string_view service_disable =
     "there are no master.cf services to disable; see ringmx_listen";
 inline constexpr std::string_view tls = "TLS is not built yet";
-inline constexpr std::string_view unlisted_sender =
-    "checking that a sender exists is not built yet";
 inline constexpr std::string_view virtual_domains = "virtual domains are not built yet";
 inline constexpr std::string_view xclient = "XCLIENT and XFORWARD are not built yet";
 }  // namespace not_built

@@ -14,7 +14,8 @@ void read_listen(Evaluator& values, Settings& settings);    // after read_identi
 void read_server(Evaluator& values, Settings& settings);    // after read_identity
 void read_relay(Evaluator& values, Settings& settings);     // after read_identity
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings);
-void read_restrictions(Evaluator& values, Settings& settings);
+void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings);
+void read_codes(Evaluator& values, RejectCodes& codes);
 void read_queue(Evaluator& values, Settings& settings);  // after read_server
 void read_resources(Evaluator& values, Settings& settings);
 

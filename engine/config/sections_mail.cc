@@ -60,7 +60,6 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
   domains.alias_maps = lists.table_list("alias_maps");
   domains.virtual_alias_domains = lists.match_list("virtual_alias_domains");
   domains.virtual_alias_maps = lists.table_list("virtual_alias_maps");
-  domains.transport_maps = lists.table_list("transport_maps");
   domains.relay_clientcerts = lists.table_list("relay_clientcerts");
   domains.parent_domain_matches_subdomains = values.list("parent_domain_matches_subdomains");
   domains.own_addresses = own_addresses(values);
@@ -72,32 +71,60 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
   domains.swap_bangpath = values.boolean("swap_bangpath");
   domains.append_at_myorigin = values.boolean("append_at_myorigin");
   domains.append_dot_mydomain = values.boolean("append_dot_mydomain");
-  if (!domains.mydestination.empty())
+  if (!domains.mydestination.empty() && domains.alias_maps.empty() &&
+      domains.virtual_alias_maps.empty())
     values.warning("mydestination",
-                   "local delivery is not built yet: recipients in these domains are refused");
+                   "there are no mailboxes, and no alias_maps says where mail for these domains "
+                   "goes: their recipients are refused");
 }
 
-void read_restrictions(Evaluator& values, Settings& settings) {
+void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings) {
   Restrictions& restrictions = settings.restrictions;
-  restrictions.client = values.list("smtpd_client_restrictions");
-  restrictions.helo = values.list("smtpd_helo_restrictions");
-  restrictions.sender = values.list("smtpd_sender_restrictions");
-  restrictions.relay = values.list("smtpd_relay_restrictions");
-  restrictions.recipient = values.list("smtpd_recipient_restrictions");
-  restrictions.data = values.list("smtpd_data_restrictions");
-  restrictions.end_of_data = values.list("smtpd_end_of_data_restrictions");
+  restrictions.client = lists.restriction_list("smtpd_client_restrictions");
+  restrictions.helo = lists.restriction_list("smtpd_helo_restrictions");
+  restrictions.sender = lists.restriction_list("smtpd_sender_restrictions");
+  restrictions.relay = lists.restriction_list("smtpd_relay_restrictions");
+  restrictions.recipient = lists.restriction_list("smtpd_recipient_restrictions");
+  restrictions.data = lists.restriction_list("smtpd_data_restrictions");
+  restrictions.end_of_data = lists.restriction_list("smtpd_end_of_data_restrictions");
+  for (const Word& name : values.list("smtpd_restriction_classes").words) {
+    if (values.main_cf().find(name.text) == nullptr)
+      values.report(name, Severity::error,
+                    fmt::format("smtpd_restriction_classes: {} is not set", printable(name.text)));
+    else
+      restrictions.classes.push_back({name, lists.restriction_list(name.text)});
+  }
   restrictions.relay_before_recipient = values.boolean("smtpd_relay_before_recipient_restrictions");
   restrictions.delay_reject = values.boolean("smtpd_delay_reject");
   restrictions.reject_unlisted_recipient = values.boolean("smtpd_reject_unlisted_recipient");
+  restrictions.reject_unlisted_sender = values.boolean("smtpd_reject_unlisted_sender");
   restrictions.show_user_unknown_table_name = values.boolean("show_user_unknown_table_name");
+  restrictions.null_access_lookup_key = values.text("smtpd_null_access_lookup_key");
+  for (const std::string_view name :
+       {"reject_tempfail_action", "unknown_address_tempfail_action"}) {
+    const std::string& action = values.text(name);
+    if (!equals_ignoring_case(action, "defer") && !equals_ignoring_case(action, "defer_if_permit"))
+      values.error(name, fmt::format("\"{}\": defer or defer_if_permit", printable(action)));
+  }
+  restrictions.unknown_address_tempfail_defers =
+      equals_ignoring_case(values.text("unknown_address_tempfail_action"), "defer");
+}
 
-  settings.codes.reject = reply_code(values, "reject_code");
-  settings.codes.relay_domains = reply_code(values, "relay_domains_reject_code");
-  settings.codes.non_fqdn = reply_code(values, "non_fqdn_reject_code");
-  settings.codes.unknown_local_recipient =
-      reply_code(values, "unknown_local_recipient_reject_code");
-  settings.codes.unknown_relay_recipient =
-      reply_code(values, "unknown_relay_recipient_reject_code");
+void read_codes(Evaluator& values, RejectCodes& codes) {
+  codes.reject = reply_code(values, "reject_code");
+  codes.defer = reply_code(values, "defer_code");
+  codes.relay_domains = reply_code(values, "relay_domains_reject_code");
+  codes.non_fqdn = reply_code(values, "non_fqdn_reject_code");
+  codes.invalid_hostname = reply_code(values, "invalid_hostname_reject_code");
+  codes.access_map_reject = reply_code(values, "access_map_reject_code");
+  codes.access_map_defer = reply_code(values, "access_map_defer_code");
+  codes.multi_recipient_bounce = reply_code(values, "multi_recipient_bounce_reject_code");
+  codes.plaintext = reply_code(values, "plaintext_reject_code");
+  codes.unknown_address = reply_code(values, "unknown_address_reject_code");
+  codes.unknown_client = reply_code(values, "unknown_client_reject_code");
+  codes.unknown_local_recipient = reply_code(values, "unknown_local_recipient_reject_code");
+  codes.unknown_relay_recipient = reply_code(values, "unknown_relay_recipient_reject_code");
+  codes.unknown_virtual_alias = reply_code(values, "unknown_virtual_alias_reject_code");
 }
 
 void read_queue(Evaluator& values, Settings& settings) {

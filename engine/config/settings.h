@@ -62,15 +62,25 @@ struct NextHop {
 
 // Reply codes that main.cf can change.
 struct RejectCodes {
-  uint16_t reject = 554, relay_domains = 554, non_fqdn = 504, unknown_local_recipient = 550,
-           unknown_relay_recipient = 550;
+  uint16_t reject = 554, defer = 450, relay_domains = 554, non_fqdn = 504, invalid_hostname = 501;
+  uint16_t access_map_reject = 554, access_map_defer = 450, multi_recipient_bounce = 550,
+           plaintext = 450, unknown_address = 450, unknown_client = 450;
+  uint16_t unknown_local_recipient = 550, unknown_relay_recipient = 550,
+           unknown_virtual_alias = 550;
 };
 
 struct Restrictions {
   List client, helo, sender, relay, recipient, data, end_of_data;
   bool relay_before_recipient = false;
   bool delay_reject = true;  // smtpd_delay_reject
-  bool reject_unlisted_recipient = true;
+  bool reject_unlisted_recipient = true, reject_unlisted_sender = false;
+  struct Class {
+    Word name;
+    List words;
+  };
+  std::vector<Class> classes;  // smtpd_restriction_classes
+  std::string null_access_lookup_key = "<>";
+  bool unknown_address_tempfail_defers = false;
   bool show_user_unknown_table_name = true;
 };
 
@@ -79,7 +89,7 @@ struct Domains {
   std::string myorigin;
   List mydestination, mynetworks, relay_domains, relay_recipient_maps;
   List local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
-  List transport_maps, relay_clientcerts;
+  List relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   List parent_domain_matches_subdomains;
   std::string recipient_delimiter;  // a set of characters

@@ -82,6 +82,7 @@ TEST(Parameters, NamesAreThoseOfTheInstalledPostconf) {
 TEST(Parameters, DefaultsAreThoseOfPostconfButForTheListedOnes) {
   const std::set<std::string> ours{"alias_maps",
                                    "config_directory",
+                                   "local_recipient_maps",
                                    "mail_name",
                                    "mail_release_date",
                                    "mail_version",

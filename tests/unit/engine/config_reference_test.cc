@@ -109,7 +109,7 @@ TEST_F(ReferenceConfiguration, WithoutThoseLinesItLoads) {
   EXPECT_EQ(words(settings.domains.parent_domain_matches_subdomains), "debug_peer_list");
   EXPECT_EQ(settings.domains.recipient_delimiter, "+");
   EXPECT_FALSE(settings.domains.append_dot_mydomain);
-  EXPECT_EQ(settings.tables.size(), 5U);
+  EXPECT_EQ(settings.tables.size(), 6U);
   EXPECT_NE(messages(result).find("is read as [hostname.of.your.mailserver]:2525"),
             std::string::npos);
 }

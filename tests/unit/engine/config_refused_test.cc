@@ -101,11 +101,11 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_client_message_rate_limit", "5"},
            {"smtpd_milters", "inet:127.0.0.1:11332"},
            {"smtpd_proxy_filter", "127.0.0.1:10025"},
-           {"smtpd_restriction_classes", "greylist"},
            {"smtpd_sasl_auth_enable", "yes"},
            {"smtpd_tls_security_level", "may"},
            {"smtpd_tls_security_level", "encrypt"},
            {"smtpd_use_tls", "yes"},
+           {"transport_maps", "hash:/x"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
            {"smtpd_upstream_proxy_protocol", "haproxy"},
@@ -130,7 +130,8 @@ TEST(RefusedParameters, ValuesAreComparedByMeaning) {
 }
 
 TEST(RefusedParameters, AValueThatCannotBeReadIsRefused) {
-  EXPECT_TRUE(refused_at_line_3(line_for("smtp_sasl_auth_enable", "maybe"), "smtp_sasl_auth_enable"));
+  EXPECT_TRUE(
+      refused_at_line_3(line_for("smtp_sasl_auth_enable", "maybe"), "smtp_sasl_auth_enable"));
   EXPECT_TRUE(refused_at_line_3(line_for("delay_warning_time", "0x"), "delay_warning_time"));
 }
 
