@@ -32,6 +32,7 @@ class Counter {
   X(bytes_accepted, "body bytes of those messages, unstuffed")                 \
   X(rejects, "refusals by policy (one a NOQUEUE: reject line)")                \
   X(messages_refused, "messages refused after the final dot")                  \
+  X(messages_discarded, "messages thrown away as policy says (DISCARD)")       \
   X(recipients_sent, "recipients delivered to the backend")                    \
   X(recipients_deferred, "delivery attempts of a recipient that were put off") \
   X(outcome_unknown, "connections lost between the final dot and its reply")   \

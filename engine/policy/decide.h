@@ -1,5 +1,5 @@
 // engine/policy/decide.h - the answer of policy to a question of the SMTP server machine, as a pure
-// function: no I/O, no clock, no state, no allocation.
+// function: no I/O, no clock, no state, and no allocation as long as nothing but a reply comes out.
 //
 // The restriction lists run where Postfix runs them. With smtpd_delay_reject (the default) nothing
 // is decided before RCPT; each RCPT then evaluates client, helo, sender, relay and recipient lists
@@ -8,8 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
+#include "engine/policy/effects.h"
+#include "engine/policy/facts.h"
 #include "engine/policy/policy.h"
 #include "proto/base/time.h"
 #include "proto/smtp/server.h"
@@ -18,24 +22,37 @@
 
 namespace mx::policy {
 
-struct Client {
-  std::string_view name = "unknown";  // verified name
-  std::string_view address_text;      // as in log lines: no brackets
-  IpAddress address;                  // an IPv4-mapped IPv6 address is given as IPv4
-};
-
 // What is known of the session when a question is asked.
 struct SessionFacts {
   Client client;
-  std::string_view helo;  // empty before HELO
+  std::string_view helo;          // empty before HELO
+  bool pipelining_abuse = false;  // Server::pipelining_abuse()
+  bool encrypted = false;
+  Certificate certificate;
+  Facts facts;
+  bool discarding = false;  // an earlier recipient had the message thrown away
+  // With smtpd_delay_reject = no: what the stage before this one deferred; nullptr: nothing.
+  const smtp::Verdict* deferred = nullptr;
+};
+
+// A fact that is missing.
+struct Needed {
+  enum class Kind : uint8_t { client_name, reverse_client_name, domain, policy_reply };
+  Kind kind = Kind::domain;
+  std::string text;      // the domain, or the recipient of the request
+  uint32_t service = 0;  // index in Policy::policy_services
 };
 
 struct Decision {
-  // facts_needed: the answer depends on facts (DNS, a policy server) that are still missing; they
-  // are asked for and decide() is called again. No restriction that is served now asks for any.
+  // facts_needed: the answer depends on `needed`, which is asked for, and decide() is called again.
+  // A policy service is asked for only when evaluation reaches it.
   enum class Kind : uint8_t { verdict, facts_needed };
   Kind kind = Kind::verdict;
   smtp::Verdict verdict;
+  Effects effects;  // also of a refusal: notes and sleep
+  std::optional<Needed> needed;
+  // With smtpd_delay_reject = no, of a permission: SessionFacts::deferred of the next stage.
+  std::optional<smtp::Verdict> deferred;
 };
 
 // `now` is for facts that expire. Cost: for a usual RCPT of a relay domain two to four table

@@ -27,15 +27,18 @@ using Tokens = std::vector<Token>;
 
 // Reply codes that main.cf can change.
 struct ReplyCodes {
-  uint16_t reject = 554, non_fqdn = 504, relay_domains = 554, unknown_local_recipient = 550,
-           unknown_relay_recipient = 550, unknown_virtual_alias = 550;
+  uint16_t reject = 554, defer = 450, non_fqdn = 504, invalid_hostname = 501, relay_domains = 554,
+           access_map_reject = 554, access_map_defer = 450, multi_recipient_bounce = 550,
+           plaintext = 450, unknown_address = 450, unknown_client = 450;
+  uint16_t unknown_local_recipient = 550, unknown_relay_recipient = 550,
+           unknown_virtual_alias = 550;
 };
 
 struct PolicyInputs {
   // Address classes. /file elements are already replaced by their contents.
   Tokens mydestination, relay_domains, relay_recipient_maps, mynetworks;
   Tokens local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
-  Tokens transport_maps, relay_clientcerts;
+  Tokens relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   Tokens parent_domain_matches_subdomains;
   std::string recipient_delimiter;
@@ -50,9 +53,19 @@ struct PolicyInputs {
 
   // smtpd_*_restrictions, word by word.
   Tokens client, helo, sender, relay, recipient, data, end_of_data;
+  // smtpd_restriction_classes: each name, and the words of the parameter of that name.
+  struct Class {
+    Token name;
+    Tokens words;
+  };
+  std::vector<Class> classes;
+  std::string null_access_lookup_key = "<>";     // smtpd_null_access_lookup_key
+  bool unknown_address_tempfail_defers = false;  // unknown_address_tempfail_action = defer
+  // Restrictions that ask the network are refused as long as nobody answers.
+  bool has_resolver = false, has_policy_client = false;
   bool relay_before_recipient = true;  // smtpd_relay_before_recipient_restrictions
   bool delay_reject = true;
-  bool reject_unlisted_recipient = true;
+  bool reject_unlisted_recipient = true, reject_unlisted_sender = false;
   bool show_user_unknown_table_name = true;
   std::string main_cf = "main.cf";  // for errors that belong to no line
 

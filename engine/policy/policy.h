@@ -21,19 +21,61 @@
 
 namespace mx::policy {
 
-enum class Restriction : uint8_t {
+// What an element of a restriction list does; the names are in restrictions.cc.
+enum class Check : uint8_t {
   permit,
   reject,
+  defer,
+  defer_if_permit,
+  defer_if_reject,
+  warn_if_reject,
+  sleep,
+  restriction_class,
   permit_mynetworks,
+  permit_inet_interfaces,
+  permit_auth_destination,
   permit_sasl_authenticated,
-  reject_unauth_destination,
+  permit_tls_clientcerts,
+  ccert_access,
+  list_access,  // a bare table in a class: what is looked up depends on the list
+  client_access,
+  reverse_client_access,
+  helo_access,
+  sender_access,
+  recipient_access,
+  policy_service,
+  invalid_helo_hostname,
+  non_fqdn_helo_hostname,
+  non_fqdn_sender,
+  non_fqdn_recipient,
+  unauth_destination,
   defer_unauth_destination,
-  reject_unlisted_recipient,
-  reject_non_fqdn_sender,
-  reject_non_fqdn_recipient,
+  unlisted_recipient,
+  unlisted_sender,
+  unauth_pipelining,
+  multi_recipient_bounce,
+  plaintext_session,
+  unknown_sender_domain,
+  unknown_recipient_domain,
+  unknown_reverse_client_hostname,
+  unknown_client_hostname,
 };
 
+struct Restriction {
+  Check check = Check::permit;
+  uint32_t number = 0;              // class: index in Policy::classes; sleep: seconds;
+                                    // policy service: index in Policy::policy_services
+  const MapTable* table = nullptr;  // kept by Policy::access_tables
+};
 using RestrictionList = std::vector<Restriction>;
+
+struct RestrictionClass {
+  std::string name;  // as written: compared with regard to case
+  RestrictionList list;
+};
+
+// When a question of DNS has no answer (unknown_address_tempfail_action and its like).
+enum class TempfailAction : uint8_t { defer_if_permit, defer };
 
 // Where an address is delivered (postconf(5), "address classes"); there are no virtual mailboxes.
 enum class AddressClass : uint8_t { local, virtual_alias, relay, other };
@@ -43,7 +85,7 @@ using Tables = std::vector<TablePointer>;  // asked in order
 struct Policy {
   MatchList mydestination, virtual_alias_domains, relay_domains, mynetworks;
   std::optional<Tables> local_recipient_maps, relay_recipient_maps;  // none: every address exists
-  Tables alias_maps, virtual_alias_maps, transport_maps;
+  Tables alias_maps, virtual_alias_maps;
   Tables relay_clientcerts;  // by fingerprint of a certificate or of its public key
   std::vector<IpAddress> own_addresses;
   maps::Delimiter delimiter;
@@ -54,9 +96,15 @@ struct Policy {
   bool allow_untrusted_routing = false;
 
   RestrictionList client, helo, sender, relay, recipient, data, end_of_data;
+  std::vector<RestrictionClass> classes;
+  std::vector<std::string> policy_services;  // check_policy_service, as written
+  Tables access_tables;
+  maps::SubdomainStyle access_style = maps::SubdomainStyle::dot;  // smtpd_access_maps
+  std::string null_access_lookup_key = "<>";
+  TempfailAction unknown_address_tempfail = TempfailAction::defer_if_permit;
   bool relay_before_recipient = true;
   bool delay_reject = true;
-  bool reject_unlisted_recipient = true;
+  bool reject_unlisted_recipient = true, reject_unlisted_sender = false;
   bool show_user_unknown_table_name = true;
 
   ReplyCodes codes;

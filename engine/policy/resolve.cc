@@ -97,6 +97,12 @@ ResolvedAddress resolve(const Policy& policy, std::string_view address) {
       if (!out.text.assign(before.view().substr(0, out.local_size))) return nobodys();
       continue;
     }
+    const Match aliased = policy.virtual_alias_domains.match_domain(out.domain());
+    if (aliased != Match::no) {
+      out.tempfail = aliased == Match::tempfail;
+      out.address_class = AddressClass::virtual_alias;
+      return out;
+    }
     const Match relayed = policy.relay_domains.match_domain(out.domain());
     out.tempfail = relayed == Match::tempfail;
     out.address_class = relayed == Match::yes ? AddressClass::relay : AddressClass::other;

@@ -10,10 +10,13 @@
 
 namespace mx::policy {
 
+// What follows the name of a restriction.
+enum class Argument : uint8_t { none, table, seconds, service, other };
+
 struct KnownRestriction {
   std::string_view name;
-  std::optional<Restriction> acts;  // none: known, not supported yet
-  uint8_t arguments = 0;            // words that follow it
+  std::optional<Check> acts;  // none: known, not supported
+  Argument argument = Argument::none;
 };
 
 // Names are compared without regard to case; nullptr when unknown.

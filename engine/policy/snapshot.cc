@@ -25,7 +25,6 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.alias_maps = tokens_of(domains.alias_maps, main_cf);
   in.virtual_alias_domains = tokens_of(domains.virtual_alias_domains, main_cf);
   in.virtual_alias_maps = tokens_of(domains.virtual_alias_maps, main_cf);
-  in.transport_maps = tokens_of(domains.transport_maps, main_cf);
   in.relay_clientcerts = tokens_of(domains.relay_clientcerts, main_cf);
   in.parent_domain_matches_subdomains =
       tokens_of(domains.parent_domain_matches_subdomains, main_cf);
@@ -52,11 +51,28 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.delay_reject = restrictions.delay_reject;
   in.reject_unlisted_recipient = restrictions.reject_unlisted_recipient;
   in.show_user_unknown_table_name = restrictions.show_user_unknown_table_name;
-  in.codes.reject = settings.codes.reject;
-  in.codes.non_fqdn = settings.codes.non_fqdn;
-  in.codes.relay_domains = settings.codes.relay_domains;
-  in.codes.unknown_local_recipient = settings.codes.unknown_local_recipient;
-  in.codes.unknown_relay_recipient = settings.codes.unknown_relay_recipient;
+  in.reject_unlisted_sender = restrictions.reject_unlisted_sender;
+  in.null_access_lookup_key = restrictions.null_access_lookup_key;
+  in.unknown_address_tempfail_defers = restrictions.unknown_address_tempfail_defers;
+  for (const auto& one : restrictions.classes) {
+    const Token name{one.name.text, one.name.file.empty() ? main_cf : one.name.file, one.name.line};
+    in.classes.push_back({name, tokens_of(one.words, main_cf)});
+  }
+  const config::RejectCodes& codes = settings.codes;
+  in.codes = {.reject = codes.reject,
+              .defer = codes.defer,
+              .non_fqdn = codes.non_fqdn,
+              .invalid_hostname = codes.invalid_hostname,
+              .relay_domains = codes.relay_domains,
+              .access_map_reject = codes.access_map_reject,
+              .access_map_defer = codes.access_map_defer,
+              .multi_recipient_bounce = codes.multi_recipient_bounce,
+              .plaintext = codes.plaintext,
+              .unknown_address = codes.unknown_address,
+              .unknown_client = codes.unknown_client,
+              .unknown_local_recipient = codes.unknown_local_recipient,
+              .unknown_relay_recipient = codes.unknown_relay_recipient,
+              .unknown_virtual_alias = codes.unknown_virtual_alias};
   return in;
 }
 

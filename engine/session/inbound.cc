@@ -114,7 +114,11 @@ void Inbound::advance(Session& s) {
 // One command, or the replies so far and the next receive. False: nothing more to do now.
 bool Inbound::feed(Session& s) {
   // Between transactions a session holds no snapshot: an idle one would keep old tables alive.
-  if (s.snapshot && !s.server.transaction().started()) s.snapshot.reset();
+  if (s.snapshot && !s.server.transaction().started()) {
+    s.snapshot.reset();
+    s.effects.reset();
+    s.recipients.reset();
+  }
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
     s.consume(s.server.feed(s.input()));
@@ -132,13 +136,24 @@ bool Inbound::feed(Session& s) {
 
 void Inbound::decide(Session& s) {
   const smtp::Question& question = s.server.question();
-  const policy::SessionFacts facts{{"unknown", s.ip.view(), s.address}, s.server.helo()};
+  policy::SessionFacts facts;
+  facts.client.address_text = s.ip.view();
+  facts.client.address = s.address;
+  facts.helo = s.server.helo();
+  facts.pipelining_abuse = s.server.pipelining_abuse();
+  facts.discarding = s.effects && s.effects->discard;
+  facts.deferred = s.deferred_before(question.stage);
   // A transaction keeps the policy that it began with.
   if (question.stage == smtp::Stage::mail) s.snapshot = snapshot_;
   const policy::Snapshot& snapshot = s.snapshot ? *s.snapshot : *snapshot_;
-  smtp::Verdict verdict =
-      policy::decide(snapshot.policy, facts, question, s.server.transaction(), loop_.wall())
-          .verdict;
+  policy::Decision decision =
+      policy::decide(snapshot.policy, facts, question, s.server.transaction(), loop_.wall());
+  // Restrictions that ask for facts are refused when the configuration is read.
+  MX_ASSERT(decision.kind == policy::Decision::Kind::verdict);
+  smtp::Verdict& verdict = decision.verdict;
+  s.defer(question.stage, decision.deferred);
+  const Duration sleep = decision.effects.sleep;
+  if (!decision.effects.empty()) take_effects(s, std::move(decision.effects));
   if (question.stage == smtp::Stage::mail && shutting_down_) {
     verdict.kind = smtp::Verdict::Kind::refuse;
     verdict.code = 421;
@@ -147,18 +162,53 @@ void Inbound::decide(Session& s) {
     MX_ASSERT(fits);
   }
   if (verdict.permitted() && question.stage == smtp::Stage::mail) reserve_space(s, verdict);
+  if (sleep > Duration()) {
+    s.asleep = std::make_unique<smtp::Verdict>(verdict);
+    s.pausing = true;
+    loop_.timers.arm(s.timer, loop_.now() + sleep);
+    return;
+  }
+  answer(s, verdict);
+}
+
+void Inbound::answer(Session& s, const smtp::Verdict& verdict) {
   if (!verdict.permitted()) {
     refuse(s, verdict);
-    if (question.stage == smtp::Stage::end_of_data) log_refused_body(s);
+    if (s.server.question().stage == smtp::Stage::end_of_data) log_refused_body(s);
   }
   s.server.answer(verdict);
 }
 
+// Adds what one question brought to what is known of the transaction.
+void Inbound::take_effects(Session& s, policy::Effects&& effects) {
+  for (const policy::LogNote& note : effects.notes) log_verdict(s, note.kind, note.text);
+  if (effects.discard && !(s.effects && s.effects->discard)) counters_.messages_discarded.add();
+  if (!s.effects) s.effects = std::make_unique<policy::Effects>();
+  policy::Effects& all = *s.effects;
+  if (all.prepend.size() + effects.prepend.size() <= limits::prepended_bytes_max)
+    all.prepend += effects.prepend;
+  else
+    log_verdict(s, "warn", "too many headers to prepend: one is left out");
+  if (!effects.redirect.empty()) all.redirect = std::move(effects.redirect);
+  for (std::string& address : effects.bcc)
+    if (all.bcc.size() < limits::bcc_addresses_max &&
+        std::ranges::find(all.bcc, address) == all.bcc.end())
+      all.bcc.push_back(std::move(address));
+  all.discard = all.discard || effects.discard;
+}
+
 // Logs a refusal.
 void Inbound::refuse(Session& s, const smtp::Verdict& verdict) {
+  counters_.rejects.add();
+  fmt::memory_buffer text;
+  fmt::format_to(std::back_inserter(text), "{} {}.{}.{} {}", verdict.code, verdict.enhanced.status,
+                 verdict.enhanced.subject, verdict.enhanced.detail, verdict.text.view());
+  log_verdict(s, "reject", {text.data(), text.size()});
+}
+
+void Inbound::log_verdict(Session& s, std::string_view kind, std::string_view text) {
   const smtp::Question& question = s.server.question();
   const smtp::Transaction& tx = s.server.transaction();
-  counters_.rejects.add();
   const bool at_mail = question.stage == smtp::Stage::mail;
   const bool at_rcpt = question.stage == smtp::Stage::rcpt;
   fmt::memory_buffer envelope;
@@ -167,9 +217,8 @@ void Inbound::refuse(Session& s, const smtp::Verdict& verdict) {
                    observe::Peer{at_mail ? question.argument : tx.sender()});
   if (at_rcpt)
     fmt::format_to(std::back_inserter(envelope), " to=<{}>", observe::Peer{question.argument});
-  log_.line("smtpd", "NOQUEUE: reject: {} from unknown[{}]: {} {}.{}.{} {};{} proto={} helo=<{}>",
-            s.server.current_verb(), s.ip.view(), verdict.code, verdict.enhanced.status,
-            verdict.enhanced.subject, verdict.enhanced.detail, observe::Peer{verdict.text.view()},
+  log_.line("smtpd", "NOQUEUE: {}: {} from unknown[{}]: {};{} proto={} helo=<{}>", kind,
+            s.server.current_verb(), s.ip.view(), observe::Peer{text},
             std::string_view(envelope.data(), envelope.size()), s.server.esmtp() ? "ESMTP" : "SMTP",
             observe::Peer{s.server.helo()});
 }
@@ -350,7 +399,10 @@ void Inbound::on_completion(const io::Completion& completion) {
 
 void Inbound::on_timer(io::Timer& timer) {
   Session& s = sessions_.at(timer.slot);
-  if (s.pausing) {
+  if (s.asleep) {
+    s.pausing = false;
+    answer(s, *std::exchange(s.asleep, nullptr));
+  } else if (s.pausing) {
     s.pausing = false;
     s.server.paused();
   } else if (s.waiting) {  // for memory, all that time: better that the client comes again

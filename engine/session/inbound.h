@@ -80,8 +80,12 @@ class Inbound {
   void begin_body(Session& s);
   bool advance_body(Session& s);
   bool advance_commit(Session& s);
+  bool expand_recipients(Session& s);
   Bytes build_envelope(Session& s);
   void refuse(Session& s, const smtp::Verdict& verdict);
+  void log_verdict(Session& s, std::string_view kind, std::string_view text);
+  void take_effects(Session& s, policy::Effects&& effects);
+  void answer(Session& s, const smtp::Verdict& verdict);
   bool reserve_space(Session& s, smtp::Verdict& verdict);
   void send_replies(Session& s);
   void receive_command(Session& s, bool wait_first);

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <optional>
 
+#include "engine/policy/expand.h"
 #include "engine/session/inbound.h"
 #include "engine/session/session.h"
 #include "proto/base/assert.h"
@@ -46,6 +47,7 @@ void Inbound::begin_body(Session& s) {
   char header[limits::header_block_bytes_max];
   const std::optional<size_t> written = mail::write_received(fields, header);
   MX_ASSERT(written.has_value());
+  if (s.effects) s.intake.header().append(s.effects->prepend);
   s.intake.header().append(header, *written);
   if (!s.input().empty()) {  // body bytes that came behind DATA
     s.intake.push(s.input());
@@ -89,6 +91,31 @@ void Inbound::log_refused_body(Session& s) {
   s.intake.reset(spool_);
 }
 
+// Aliases, REDIRECT and BCC: who the message is for in the end. False: that can't be told now.
+bool Inbound::expand_recipients(Session& s) {
+  const policy::Policy& policy = s.snapshot->policy;
+  const bool changed = s.effects && (!s.effects->redirect.empty() || !s.effects->bcc.empty());
+  if (s.recipients || (!changed && !policy::Expansion::is_wanted(policy))) return true;
+  policy::Expansion expansion(policy);
+  const smtp::Transaction& tx = s.server.transaction();
+  bool whole = true;
+  if (s.effects && !s.effects->redirect.empty()) {
+    whole = expansion.add(s.effects->redirect);
+  } else {
+    for (uint32_t i = 0; whole && i < tx.recipient_count(); ++i)
+      whole = expansion.add(tx.recipient(i));
+    if (s.effects)
+      for (const std::string& address : s.effects->bcc) whole = whole && expansion.add(address);
+  }
+  if (!whole || expansion.recipients().size() > limits::recipients_max) {
+    log_.line("smtpd", "{}: warning: {}", queue::to_text(s.intake.id()).view(),
+              observe::Peer{whole ? "too many recipients" : expansion.problem()});
+    return false;
+  }
+  s.recipients = std::make_unique<std::vector<std::string>>(expansion.recipients());
+  return true;
+}
+
 // The result lives until the next call.
 Bytes Inbound::build_envelope(Session& s) {
   const smtp::Transaction& tx = s.server.transaction();
@@ -102,13 +129,27 @@ Bytes Inbound::build_envelope(Session& s) {
   head.helo = s.server.helo();
   head.sender = tx.sender();
   envelope_.begin(head);
-  for (uint32_t i = 0; i < tx.recipient_count(); ++i) envelope_.add_recipient(tx.recipient(i));
+  if (s.recipients)
+    for (const std::string& recipient : *s.recipients) envelope_.add_recipient(recipient);
+  else
+    for (uint32_t i = 0; i < tx.recipient_count(); ++i) envelope_.add_recipient(tx.recipient(i));
   return envelope_.bytes();
 }
 
 // Hands the message to the journal. False: the result, or room for it, is to come.
 bool Inbound::advance_commit(Session& s) {
-  const auto recipients = static_cast<uint16_t>(s.server.transaction().recipient_count());
+  if (s.effects && s.effects->discard) {
+    const queue::MessageIdText id = queue::to_text(s.intake.id());
+    s.intake.reset(spool_);
+    s.server.committed(id.view());
+    return true;
+  }
+  if (!expand_recipients(s)) {
+    s.intake.reset(spool_);
+    s.server.not_committed(smtp::CommitFailure::write_error);
+    return true;
+  }
+  const uint16_t recipients = s.recipient_count();
   s.arrival = loop_.wall();
   switch (s.intake.commit(spool_, recipients, build_envelope(s),
                           sessions_.op(op_body, s.slot).pack())) {
@@ -138,7 +179,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
   s.committing = false;
   if (result.ok) {
     counters_.messages_accepted.add();
-    counters_.recipients_accepted.add(s.server.transaction().recipient_count());
+    counters_.recipients_accepted.add(s.recipient_count());
     counters_.bytes_accepted.add(s.message_size);
     log_accepted(s, result.id);
     Accepted accepted{result.id, UINT32_MAX};
@@ -171,7 +212,7 @@ void Inbound::log_accepted(Session& s, queue::MessageId id) {
   const smtp::Transaction& tx = s.server.transaction();
   log_.line("smtpd", "{}: client=unknown[{}]", text.view(), s.ip.view());
   log_.line("qmgr", "{}: from=<{}>, size={}, nrcpt={} (queue active)", text.view(),
-            observe::Peer{tx.sender()}, s.message_size, tx.recipient_count());
+            observe::Peer{tx.sender()}, s.message_size, s.recipient_count());
 }
 
 // "disconnect from unknown[1.2.3.4] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4": accepted/total

@@ -1,6 +1,11 @@
 // engine/session/session.h - the state of one inbound connection. Private to this folder.
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "engine/session/inbound.h"
 
 namespace mx::session {
@@ -25,6 +30,16 @@ struct Inbound::Session {
   IpAddress address;
   policy::SettingsPointer settings;  // of the machine, for the session's life
   policy::SnapshotPointer snapshot;  // of the present transaction; else nullptr
+  // What policy does to the present transaction besides permitting it; nullptr: nothing.
+  std::unique_ptr<policy::Effects> effects;
+  // Who gets the message when that is not who the client named; nullptr: it is.
+  std::unique_ptr<std::vector<std::string>> recipients;
+  // With smtpd_delay_reject = no: what each stage before RCPT deferred.
+  struct Deferred {
+    std::optional<smtp::Verdict> connect, helo, mail;
+  };
+  std::unique_ptr<Deferred> deferred;
+  std::unique_ptr<smtp::Verdict> asleep;  // to be answered when the `sleep` restriction is over
   smtp::Server server;
   Intake intake;
   io::Timer timer;
@@ -37,7 +52,7 @@ struct Inbound::Session {
   bool receiving = false;  // one of them is a receive
   bool receive_is_body = false;
   bool sending = false;
-  bool pausing = false;     // an error sleep is on
+  bool pausing = false;     // an error sleep is on, or one that a restriction asks for
   bool waiting = false;     // for memory or the journal
   bool committing = false;  // handed to the journal, result to come
   bool closing = false;
@@ -48,6 +63,39 @@ struct Inbound::Session {
     if (pending_at < pending.size()) return;
     pending.clear();
     pending_at = 0;
+  }
+  // Of the message as it is queued; at most limits::recipients_max.
+  uint16_t recipient_count() const {
+    return static_cast<uint16_t>(recipients ? recipients->size()
+                                            : server.transaction().recipient_count());
+  }
+  // SessionFacts::deferred: what was deferred before `stage`.
+  const smtp::Verdict* deferred_before(smtp::Stage stage) const {
+    if (!deferred) return nullptr;
+    const auto pointer = [](const std::optional<smtp::Verdict>& verdict) {
+      return verdict ? &*verdict : nullptr;
+    };
+    switch (stage) {
+      case smtp::Stage::helo:
+        return pointer(deferred->connect);
+      case smtp::Stage::mail:
+        return pointer(deferred->helo);
+      case smtp::Stage::rcpt:
+      case smtp::Stage::vrfy:
+        return pointer(deferred->mail);
+      case smtp::Stage::connect:
+      case smtp::Stage::data:
+      case smtp::Stage::end_of_data:
+        return nullptr;
+    }
+    return nullptr;
+  }
+  void defer(smtp::Stage stage, const std::optional<smtp::Verdict>& verdict) {
+    if (!deferred && !verdict) return;
+    if (!deferred) deferred = std::make_unique<Deferred>();
+    if (stage == smtp::Stage::connect) deferred->connect = verdict;
+    if (stage <= smtp::Stage::helo) deferred->helo = verdict;
+    if (stage <= smtp::Stage::mail) deferred->mail = verdict;
   }
   // Something outside has to happen before the machine may go on.
   bool blocked() const { return sending || closing || waiting || pausing || committing; }

@@ -34,6 +34,15 @@ inline constexpr uint32_t backend_reply_lines_max = 128;
 inline constexpr uint32_t body_block_bytes = 16U << 10;
 // The trace header block (Received, PREPEND) of one message.
 inline constexpr uint32_t header_block_bytes_max = 4096;
+// What access tables may add to one message, and how far restriction classes may reach.
+inline constexpr uint32_t prepended_bytes_max = 16U << 10;
+inline constexpr uint32_t bcc_addresses_max = 100;
+// Of one recipient: aliases in aliases, look-ups, and who comes out.
+inline constexpr uint32_t alias_depth_max = 100;
+inline constexpr uint32_t alias_steps_max = 20'000;
+inline constexpr uint32_t alias_recipients_max = 10'000;
+inline constexpr uint32_t restriction_depth_max = 100;
+inline constexpr uint32_t restriction_steps_max = 10'000;
 
 // main.cf and table sources.
 inline constexpr uint32_t config_bytes_max = 8U << 20;           // the whole file

@@ -84,8 +84,10 @@ class PolicyTest : public testing::Test {
     smtp::Transaction transaction;
     if (started_) transaction.start(sender_, 0, false);
     for (const std::string& recipient : accepted_) transaction.add_recipient(recipient);
-    const Decision decision =
-        decide(*policy_, {client_, helo_}, {stage, argument}, transaction, WallTime{});
+    SessionFacts facts;
+    facts.client = client_;
+    facts.helo = helo_;
+    const Decision decision = decide(*policy_, facts, {stage, argument}, transaction, WallTime{});
     EXPECT_EQ(decision.kind, Decision::Kind::verdict);
     const smtp::Verdict& v = decision.verdict;
     if (v.permitted()) return "250";
@@ -98,7 +100,7 @@ class PolicyTest : public testing::Test {
   std::string directory_;
   PolicyInputs inputs_;
   std::optional<Policy> policy_;
-  Client client_{"unknown", "198.51.100.7", ip("198.51.100.7")};
+  Client client_{.address_text = "198.51.100.7", .address = ip("198.51.100.7")};
   std::string helo_ = "client.example";
   std::string sender_ = "sender@client.example";
   bool started_ = true;
@@ -409,24 +411,32 @@ TEST_F(PolicyTest, makes_hostile_text_harmless_in_replies) {
 
 TEST_F(PolicyTest, refuses_restrictions_it_does_not_serve) {
   inputs_.sender = words(
-      "permit_tls_clientcerts check_client_access hash:/x reject_unkwown_sender_domain bogus "
-      "hash:/y # reject_invalid_hostname PERMIT");
+      "reject_unknown_sender_domain check_sender_mx_access hash:/x reject_unkwown_sender_domain "
+      "bogus # check_policy_service inet:127.0.0.1:1 check_helo_access word sleep x "
+      "check_sender_access");
+  inputs_.data = words("hash:/y");
   EXPECT_EQ(errors(),
-            "main.cf:1: restriction \"permit_tls_clientcerts\" is not supported yet\n"
-            "main.cf:2: restriction \"check_client_access\" is not supported yet\n"
+            "main.cf:1: restriction \"reject_unknown_sender_domain\" is not supported yet\n"
+            "main.cf:2: restriction \"check_sender_mx_access\" is not supported yet\n"
             "main.cf:4: unknown restriction \"reject_unkwown_sender_domain\"; did you mean "
             "reject_unknown_sender_domain?\n"
             "main.cf:5: unknown restriction \"bogus\"\n"
-            "main.cf:6: table \"hash:/y\" as a restriction is not supported yet\n"
-            "main.cf:7: #comment after other text is not allowed: \"#\"\n"
-            "main.cf:8: restriction \"reject_invalid_hostname\" is not supported yet\n");
+            "main.cf:6: #comment after other text is not allowed: \"#\"\n"
+            "main.cf:7: restriction \"check_policy_service\" is not supported yet\n"
+            "main.cf:10: restriction \"check_helo_access\" needs a table (type:name), not "
+            "\"word\"\n"
+            "main.cf:12: sleep needs a number of seconds of at most 3600, not \"x\"\n"
+            "main.cf:13: restriction \"check_sender_access\" needs an argument\n"
+            "main.cf:1: say what is to be looked up in \"hash:/y\": check_client_access, "
+            "check_helo_access, check_sender_access or check_recipient_access before it\n");
 }
 
 TEST_F(PolicyTest, takes_old_names_and_any_case) {
   inputs_.recipient = words("Check_Recipient_Maps REJECT_UNAUTH_DESTINATION");
   compile_policy();
-  EXPECT_EQ(policy_->recipient, (RestrictionList{Restriction::reject_unlisted_recipient,
-                                                 Restriction::reject_unauth_destination}));
+  ASSERT_EQ(policy_->recipient.size(), 2U);
+  EXPECT_EQ(policy_->recipient[0].check, Check::unlisted_recipient);
+  EXPECT_EQ(policy_->recipient[1].check, Check::unauth_destination);
 }
 
 TEST_F(PolicyTest, refuses_to_be_an_open_relay) {
