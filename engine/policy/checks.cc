@@ -13,6 +13,7 @@ namespace mx::policy {
 
 namespace {
 
+constexpr std::string_view virtual_alias_table = " in virtual alias table";
 constexpr std::string_view improper_pipelining = "Improper use of SMTP command pipelining";
 
 std::string_view domain_of(std::string_view address) {
@@ -298,8 +299,10 @@ maps::Outcome Evaluation::find_address(const Tables& tables, const ResolvedAddre
 Evaluation::Result Evaluation::user_unknown(uint16_t code, const Object& object,
                                             std::string_view table) {
   const bool sender = object.object_class == ObjectClass::sender;
+  // Postfix's code for a sender in a virtual alias domain is another one.
+  const uint16_t detail = !sender ? 1 : table == virtual_alias_table ? 7 : 0;
   return refused(refuse(
-      code, {5, 1, static_cast<uint16_t>(sender ? 0 : 1)},
+      code, {5, 1, detail},
       {"<", object.name, ">: ", sender ? "Sender" : "Recipient", " address rejected: User unknown",
        policy_.show_user_unknown_table_name ? table : ""}));
 }
@@ -350,7 +353,7 @@ Evaluation::Result Evaluation::unlisted(const Object& object) {
     case AddressClass::local:
       return listed_locally(address, object);
     case AddressClass::virtual_alias:  // only what virtual_alias_maps knows exists
-      return user_unknown(policy_.codes.unknown_virtual_alias, object, " in virtual alias table");
+      return user_unknown(policy_.codes.unknown_virtual_alias, object, virtual_alias_table);
     case AddressClass::relay:
       if (!policy_.relay_recipient_maps) return Result::dunno;
       switch (find_address(*policy_.relay_recipient_maps, address)) {
@@ -368,13 +371,23 @@ Evaluation::Result Evaluation::unlisted(const Object& object) {
 
 Evaluation::Result Evaluation::unlisted_recipient(const Restriction&, const Object&) {
   if (!recipient_.usable() || recipient_checked_) return Result::dunno;
-  recipient_checked_ = true;
+  recipient_checked_ = warn_depth_ == 0;
   return unlisted(object_of(ObjectClass::recipient));
+}
+
+// Mail for an alias that nobody knows could not even be bounced.
+Evaluation::Result Evaluation::without_destination(const Object& object) {
+  const ResolvedAddress address = resolve(policy_, object.name);
+  const bool is_alias = address.address_class == AddressClass::local ||
+                        address.address_class == AddressClass::virtual_alias;
+  return is_alias && !address.tempfail && recipient_.usable() && !recipient_checked_
+             ? unlisted(object)
+             : Result::dunno;
 }
 
 Evaluation::Result Evaluation::unlisted_sender(const Restriction&, const Object&) {
   if (!sender_.usable() || sender_checked_) return Result::dunno;
-  sender_checked_ = true;
+  sender_checked_ = warn_depth_ == 0;
   return unlisted(object_of(ObjectClass::sender));
 }
 

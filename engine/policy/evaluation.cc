@@ -121,7 +121,10 @@ bool Evaluation::helo_refused() {
 }
 
 bool Evaluation::sender_refused() {
-  if (!sender_.known) return false;
+  if (!sender_.known) {  // VRFY before MAIL: what the client deferred is forgotten, as in Postfix
+    defer_if_permit_.reset();
+    return false;
+  }
   if (run_stage(policy_.sender, ObjectClass::sender)) return true;
   return policy_.reject_unlisted_sender && !effects_.discard &&
          unlisted_sender({}, object_of(ObjectClass::sender)) == Result::reject;
@@ -136,8 +139,9 @@ bool Evaluation::recipient_refused() {
     return true;
   // What could not be told earlier counts now, whatever was permitted since.
   if (defer_if_permit_) return refused(*defer_if_permit_) == Result::reject;
-  return policy_.reject_unlisted_recipient && !effects_.discard &&
-         unlisted_recipient({}, object) == Result::reject;
+  if (effects_.discard) return false;
+  return (policy_.reject_unlisted_recipient ? unlisted_recipient({}, object)
+                                            : without_destination(object)) == Result::reject;
 }
 
 bool Evaluation::data_refused() {

@@ -137,6 +137,7 @@ class Evaluation {
   Result non_fqdn_address(const Object& object);
   Result unlisted(const Object& object);
   Result user_unknown(uint16_t code, const Object& object, std::string_view table);
+  Result without_destination(const Object& object);
   Result expandable(const Object& object);
   Result listed_locally(const ResolvedAddress& address, const Object& object);
   Result unknown_domain(const Object& object);

@@ -46,7 +46,7 @@ struct PolicyInputs {
   std::string double_bounce_sender = "double-bounce";
 
   // How an address is completed before its class is looked up.
-  std::string myorigin, mydomain;
+  std::string myorigin, mydomain, myhostname;
   bool append_at_myorigin = true, append_dot_mydomain = false;
   bool swap_bangpath = true, allow_percent_hack = true;
   bool allow_untrusted_routing = false;

@@ -61,6 +61,7 @@ std::expected<Policy, std::vector<ConfigError>> compile(const PolicyInputs& inpu
                       inputs.double_bounce_sender};
   policy.myorigin = lower(inputs.myorigin);
   policy.mydomain = lower(inputs.mydomain);
+  policy.myhostname = lower(inputs.myhostname);
   policy.append_at_myorigin = inputs.append_at_myorigin;
   policy.append_dot_mydomain = inputs.append_dot_mydomain;
   policy.swap_bangpath = inputs.swap_bangpath;

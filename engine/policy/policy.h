@@ -90,7 +90,7 @@ struct Policy {
   std::vector<IpAddress> own_addresses;
   maps::Delimiter delimiter;
 
-  std::string myorigin, mydomain;  // in lower case
+  std::string myorigin, mydomain, myhostname;  // in lower case
   bool append_at_myorigin = true, append_dot_mydomain = false;
   bool swap_bangpath = true, allow_percent_hack = true;
   bool allow_untrusted_routing = false;

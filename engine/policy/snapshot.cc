@@ -34,6 +34,7 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.recipient_delimiter = domains.recipient_delimiter;
   in.myorigin = domains.myorigin;
   in.mydomain = settings.mydomain;
+  in.myhostname = settings.hostname;
   in.append_at_myorigin = domains.append_at_myorigin;
   in.append_dot_mydomain = domains.append_dot_mydomain;
   in.swap_bangpath = domains.swap_bangpath;

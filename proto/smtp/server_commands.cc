@@ -197,7 +197,7 @@ void Server::noop_command(std::string_view) {
 void Server::vrfy_command(std::string_view arguments) {
   if (settings_->disable_vrfy) return respond("502 5.5.1 VRFY command is disabled", Result::failed);
   if (arguments.empty()) return respond("501 5.5.4 Syntax: VRFY address", Result::failed);
-  const auto path = mail::parse_path(arguments, path_rules());
+  const auto path = mail::parse_path(arguments, mail::PathRules::lenient);
   if (!path || path->address.null() || !path->rest.empty())
     return respond("501 5.1.3 Bad recipient address syntax", Result::failed);
   const std::string_view address = path->address.text();

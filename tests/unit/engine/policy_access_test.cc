@@ -298,7 +298,7 @@ TEST_F(AccessTest, virtual_aliases_and_senders_of_ours) {
   inputs_.reject_unlisted_sender = true;
   sender_ = "other@virtual.tld";
   EXPECT_EQ(rcpt(),
-            "550 5.1.0 <other@virtual.tld>: Sender address rejected: User unknown in virtual alias "
+            "550 5.1.7 <other@virtual.tld>: Sender address rejected: User unknown in virtual alias "
             "table");
 }
 
