@@ -12,6 +12,7 @@
 #include "engine/config/checks.h"
 #include "engine/config/load.h"
 #include "engine/config/main_cf.h"
+#include "engine/config/master_cf.h"
 #include "engine/config/parameters.h"
 #include "engine/policy/snapshot.h"
 #include "proto/base/text.h"
@@ -30,6 +31,7 @@ struct Options {
 struct Context {
   const Options& options;
   mx::config::MainCf main_cf;
+  mx::config::MasterCf master_cf;  // the names that it uses
   mx::config::HostFacts host;
   Diagnostics diagnostics;
 };
@@ -57,13 +59,35 @@ void print_value(std::string_view name, std::string_view value) {
   fmt::print("{} ={}{}\n", name, value.empty() ? "" : " ", on_one_line(value));
 }
 
+// What main.cf sets and something uses, as postconf has it; the rest is warned of.
+std::vector<std::string> names_set(Context& context) {
+  Diagnostics ignored;
+  mx::config::Evaluator values(context.main_cf, context.host, ignored);
+  mx::config::Checker checker(context.main_cf, context.master_cf, context.host, values);
+  std::vector<std::string> names;
+  for (const auto& entry : context.main_cf.entries()) {
+    const auto judgement = checker.judge(entry);
+    using enum mx::config::Standing;
+    if (judgement.standing != unused && judgement.standing != misspelt) {
+      names.push_back(entry.name);
+      continue;
+    }
+    context.diagnostics.push_back(
+        {context.main_cf.file(), entry.line, mx::config::Severity::warning,
+         judgement.standing == unused
+             ? judgement.text
+             : fmt::format("{}: {}", mx::printable(entry.name), judgement.text)});
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 // The names asked for; without any, all that main.cf sets (-n), or all there are.
-std::vector<std::string> names_to_show(const Context& context) {
+std::vector<std::string> names_to_show(Context& context) {
   if (!context.options.names.empty()) return context.options.names;
   std::vector<std::string> names;
   if (context.options.set) {
-    for (const auto& entry : context.main_cf.entries()) names.push_back(entry.name);
-    std::ranges::sort(names);
+    names = names_set(context);
   } else {
     for (const auto& row : mx::config::all_parameters()) names.emplace_back(row.name);
   }
@@ -116,7 +140,7 @@ std::string_view word_for(mx::config::Standing standing) {
 int explain(Context& context) {
   Diagnostics ignored;
   mx::config::Evaluator values(context.main_cf, context.host, ignored);
-  mx::config::Checker checker(context.main_cf, context.host, values);
+  mx::config::Checker checker(context.main_cf, context.master_cf, context.host, values);
   for (const auto& entry : context.main_cf.entries()) {
     const auto judgement = checker.judge(entry);
     fmt::print("{}:{}: {} = {}\n    {}{}{}\n", context.main_cf.file(), entry.line,
@@ -132,7 +156,7 @@ int explain(Context& context) {
 }
 
 int run(const Options& options) {
-  Context context{options, {}, mx::config::read_host_facts(), {}};
+  Context context{options, {}, {}, mx::config::read_host_facts(), {}};
   const std::string path = mx::config::main_cf_path(options.directory);
   if (!options.defaults) {
     auto text = mx::config::disk_reader()(path);
@@ -141,6 +165,9 @@ int run(const Options& options) {
       return EX_NOINPUT;
     }
     context.main_cf = mx::config::MainCf::parse(std::move(*text), path, context.diagnostics);
+    Diagnostics said_by_load;
+    context.master_cf =
+        mx::config::read_master_cf(options.directory, mx::config::disk_reader(), said_by_load);
   }
   if (options.set || options.defaults || options.expanded || !options.names.empty())
     return show_values(context);

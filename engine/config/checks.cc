@@ -61,13 +61,18 @@ std::vector<std::string_view> harmless_values(const Parameter& row) {
 
 }  // namespace
 
-Checker::Checker(const MainCf& main_cf, const HostFacts& host, Evaluator& values)
+Checker::Checker(const MainCf& main_cf, const MasterCf& master_cf, const HostFacts& host,
+                 Evaluator& values)
     : main_cf_(main_cf), values_(values), defaults_(no_file_, host, ignored_) {
-  find_used_names();
+  find_used_names(master_cf);
 }
 
 // A name is used when a known parameter's value refers to it, or the value of a name that is used.
-void Checker::find_used_names() {
+void Checker::find_used_names(const MasterCf& master_cf) {
+  master_cf.for_each_name([&](std::string_view name) {
+    if (!used_.emplace(name).second) return;
+    if (const Entry* entry = main_cf_.find(name)) use_names_in(entry->value);
+  });
   for (const Parameter& row : all_parameters())
     if (main_cf_.find(row.name) == nullptr) use_names_in(row.fallback);
   for (const Entry& entry : main_cf_.entries())
@@ -156,6 +161,7 @@ void Checker::report(Diagnostics& diagnostics) {
       case Standing::custom:
         break;
       case Standing::refused:
+        ++refused_count_;
         diagnostics.push_back(
             {main_cf_.file(), entry.line, Severity::error,
              fmt::format("{} = {}: {}", name, printable(entry.value, shown_bytes_max),
@@ -184,6 +190,7 @@ void Checker::report_by_reference(const Parameter& row, Diagnostics& diagnostics
     if (cause == nullptr) cause = main_cf_.find(name);
   });
   if (cause != nullptr && judge(*cause).standing == Standing::refused) return;
+  ++refused_count_;
   diagnostics.push_back({main_cf_.file(), cause == nullptr ? 0 : cause->line, Severity::error,
                          fmt::format("{} = {}: {}", row.name, row.fallback, row.reason)});
 }

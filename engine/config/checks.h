@@ -11,6 +11,7 @@
 #include "engine/config/evaluator.h"
 #include "engine/config/host_facts.h"
 #include "engine/config/main_cf.h"
+#include "engine/config/master_cf.h"
 #include "engine/config/parameters.h"
 
 namespace mx::config {
@@ -32,15 +33,19 @@ struct Judgement {
 
 class Checker {
  public:
-  // The arguments outlive the checker. `values` is used for expansion only.
-  Checker(const MainCf& main_cf, const HostFacts& host, Evaluator& values);
+  // The arguments outlive the checker. `values` is used for expansion only; what `master_cf` refers
+  // to counts as used.
+  Checker(const MainCf& main_cf, const MasterCf& master_cf, const HostFacts& host,
+          Evaluator& values);
 
   Judgement judge(const Entry& entry);
   // Judges every entry, and every refused parameter that is not set but gets its value by $name.
   void report(Diagnostics& diagnostics);
+  // How many of the errors are for what is not built: all else of the file can still be read.
+  size_t refused_count() const { return refused_count_; }
 
  private:
-  void find_used_names();
+  void find_used_names(const MasterCf& master_cf);
   void use_names_in(std::string_view text);
   std::string baseline(const Parameter& row);
   bool asks_for_something(const Parameter& row);
@@ -53,6 +58,7 @@ class Checker {
   Diagnostics ignored_;
   Evaluator defaults_;  // of a machine like this one with an empty main.cf
   std::set<std::string, std::less<>> used_;
+  size_t refused_count_ = 0;
 };
 
 }  // namespace mx::config

@@ -10,6 +10,8 @@
 #include "engine/config/evaluator.h"
 #include "engine/config/lists.h"
 #include "engine/config/main_cf.h"
+#include "engine/config/master_cf.h"
+#include "engine/config/quirks.h"
 #include "engine/config/sections.h"
 #include "engine/io/file.h"
 #include "proto/base/limits.h"
@@ -43,12 +45,16 @@ std::string main_cf_path(std::string_view directory) {
 LoadResult load(std::string_view directory, const FileReader& reader, const HostFacts& host) {
   const std::string path = main_cf_path(directory);
   auto text = reader(path);
-  if (!text) return {std::unexpected(Diagnostics{{path, 0, Severity::error, text.error()}}), {}};
+  if (!text)
+    return {std::unexpected(Diagnostics{{path, 0, Severity::error, text.error()}}), {}, {}};
 
   Diagnostics diagnostics;
   const MainCf main_cf = MainCf::parse(std::move(*text), path, diagnostics);
   Evaluator values(main_cf, host, diagnostics);
-  Checker(main_cf, host, values).report(diagnostics);
+  const MasterCf master_cf = read_master_cf(directory, reader, diagnostics);
+  report_master_cf(master_cf, diagnostics);
+  Checker checker(main_cf, master_cf, host, values);
+  checker.report(diagnostics);
   ListReader lists(values, reader);
 
   Settings settings;
@@ -63,12 +69,15 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_queue(values, settings);
   read_resources(values, settings);
   settings.tables = lists.tables();
+  report_quirks(values, reader, settings);
 
   sort_by_place(diagnostics);
-  if (std::ranges::any_of(diagnostics,
-                          [](const Diagnostic& one) { return one.severity == Severity::error; }))
-    return {std::unexpected(std::move(diagnostics)), {}};
-  return {std::move(settings), std::move(diagnostics)};
+  const auto errors = static_cast<size_t>(std::ranges::count(
+      diagnostics, Severity::error, [](const Diagnostic& one) { return one.severity; }));
+  if (errors == 0) return {std::move(settings), std::move(diagnostics), {}};
+  LoadResult result{std::unexpected(std::move(diagnostics)), {}, {}};
+  if (errors == checker.refused_count()) result.without_refused = std::move(settings);
+  return result;
 }
 
 }  // namespace mx::config

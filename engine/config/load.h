@@ -8,6 +8,7 @@
 
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,11 +29,14 @@ struct LoadResult {
   std::expected<Settings, Diagnostics>
       settings;          // on failure every error and warning, in file order
   Diagnostics warnings;  // on success
+  // On failure, when all errors are for parameters that are not built: the rest, in which further
+  // errors may be looked for. Never to be put in service.
+  std::optional<Settings> without_refused;
 };
 
 std::string main_cf_path(std::string_view directory);
 
-// Reads DIRECTORY/main.cf.
+// Reads DIRECTORY/main.cf, and DIRECTORY/master.cf for what is to be said of it.
 LoadResult load(std::string_view directory, const FileReader& reader, const HostFacts& host);
 
 }  // namespace mx::config

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "engine/config/reasons.h"
 #include "proto/base/text.h"
@@ -104,6 +105,12 @@ std::optional<Parameter> find_transport_parameter(std::string_view name) {
 }
 
 std::string_view nearest_parameter(std::string_view name) {
+  // A slip of the mind, not of the pen.
+  if (const size_t at = name.find("_ssl"); at != std::string_view::npos) {
+    std::string tls(name);
+    tls.replace(at, 4, "_tls");
+    if (const Parameter* row = find_parameter(tls)) return row->name;
+  }
   std::string_view nearest;
   size_t nearest_distance = edits_max + 1;
   for (const Parameter& row : all_parameters()) {

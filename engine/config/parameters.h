@@ -64,7 +64,8 @@ const Parameter* find_parameter(std::string_view name);
 // its like. The row has the pattern's class; its name is the name asked for.
 std::optional<Parameter> find_transport_parameter(std::string_view name);
 
-// The known name nearest to `name`, at most two edits away; empty when there is none.
+// The known name nearest to `name`: at most two edits away, or with ssl for tls. Empty when there
+// is none.
 std::string_view nearest_parameter(std::string_view name);
 
 }  // namespace mx::config

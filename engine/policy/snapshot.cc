@@ -1,6 +1,8 @@
 #include "engine/policy/snapshot.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace mx::policy {
 namespace {
@@ -123,6 +125,16 @@ maps::SetRecord build(SnapshotResult& result, const SettingsPointer& settings, T
   return {};
 }
 
+// What restrictions and tables are refused for, when the settings are refused already: an operator
+// sees all at once.
+void look_for_errors(SnapshotResult& result, config::Settings&& settings) {
+  build(result, std::make_shared<const config::Settings>(std::move(settings)), {});
+  result.snapshot = nullptr;
+  result.files.clear();
+  std::move(result.warnings.begin(), result.warnings.end(), std::back_inserter(result.errors));
+  result.warnings.clear();
+}
+
 bool is_broken(const maps::SetRecord& run, const std::vector<TableFile>& files) {
   return std::ranges::any_of(
       files, [&](const TableFile& file) { return !file.error.empty() && run.lists(file.path); });
@@ -137,7 +149,12 @@ SnapshotResult load_snapshot(std::string_view directory, const config::FileReade
   config::LoadResult loaded = config::load(directory, reader, host);
   result.warnings = std::move(loaded.warnings);
   if (!loaded.settings) {
-    result.errors = std::move(loaded.settings.error());
+    const config::Diagnostics refused = std::move(loaded.settings.error());
+    if (loaded.without_refused) look_for_errors(result, std::move(*loaded.without_refused));
+    result.errors.insert(result.errors.begin(), refused.begin(), refused.end());
+    std::ranges::stable_sort(result.errors, {}, [](const config::Diagnostic& one) {
+      return std::pair<std::string_view, uint32_t>(one.file, one.line);
+    });
     return result;
   }
   auto settings = std::make_shared<const config::Settings>(std::move(*loaded.settings));
