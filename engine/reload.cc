@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/config/load.h"
+#include "engine/config/restart.h"
 #include "engine/io/clock.h"
 #include "engine/io/file.h"
 #include "maps/set_record.h"
@@ -61,6 +62,20 @@ bool may_be_read(const std::string& path, const std::optional<io::FileFacts>& fa
   return io::wall_now().us - facts->mtime_ns / 1000 >= resting_time.us;
 }
 
+// The first error, with its place; the others are in the log before.
+std::string refusal(const config::Diagnostics& said) {
+  const auto is_error = [](const config::Diagnostic& d) {
+    return d.severity == config::Severity::error;
+  };
+  const auto first = std::ranges::find_if(said, is_error);
+  const auto count = std::ranges::count_if(said, is_error);
+  return fmt::format(
+      "the new configuration is refused: {}{}; the old one stays in service (send HUP again when "
+      "it is right)",
+      first == said.end() ? std::string() : config::to_string(*first),
+      count > 1 ? fmt::format(" (and {} more)", count - 1) : std::string());
+}
+
 double milliseconds_since(Instant began) {
   return static_cast<double>((io::now() - began).us) / 1000;
 }
@@ -68,7 +83,7 @@ double milliseconds_since(Instant began) {
 }  // namespace
 
 Reloader::Reloader(Context context, const std::vector<policy::TableFile>& files, uint64_t run)
-    : context_(std::move(context)), run_(run) {
+    : context_(std::move(context)), started_(context_.publisher.newest()->settings), run_(run) {
   const std::string error = watch_.open();
   if (!error.empty()) {
     context_.log.line("master", "warning: {}: changed tables are noticed within seconds", error);
@@ -176,14 +191,14 @@ void Reloader::reload_all() {
   policy::SnapshotPointer old = context_.publisher.newest();
   policy::SnapshotResult result =
       policy::load_snapshot(context_.directory, config::disk_reader(), context_.host, old->tables);
+  if (result.snapshot)
+    config::report_restart_needed(*started_, *result.snapshot->settings, result.warnings);
   for (const config::Diagnostic& d : result.warnings)
     context_.log.line("master", "{}", config::to_string(d));
   for (const config::Diagnostic& d : result.errors)
     context_.log.line("master", "{}", config::to_string(d));
   if (!result.snapshot) {
-    context_.alarms.raise(context_.log, reload_alarm,
-                          "the new configuration is refused; the old one stays in service (send "
-                          "HUP again when it is right)");
+    context_.alarms.raise(context_.log, reload_alarm, refusal(result.errors));
     return;
   }
   context_.alarms.clear(context_.log, reload_alarm);
@@ -197,11 +212,9 @@ void Reloader::reload_all() {
   const std::string tables = new_tables(*result.snapshot, *old);
   old.reset();
   publish(std::move(result.snapshot));
-  context_.log.line(
-      "master",
-      "reload: new configuration in service after {:.1f} ms, {}{} (listeners, shards, queue and "
-      "relayhost need a restart)",
-      milliseconds_since(began), tables.empty() ? "the tables as before" : "new tables: ", tables);
+  context_.log.line("master", "reload: new configuration in service after {:.1f} ms, {}{}",
+                    milliseconds_since(began),
+                    tables.empty() ? "the tables as before" : "new tables: ", tables);
 }
 
 void Reloader::refresh() {

@@ -41,7 +41,7 @@ class Reloader {
     policy::Publisher& publisher;
     std::vector<std::unique_ptr<shard::Shard>>& shards;
   };
-  // What the snapshot in service was read from.
+  // What the snapshot in service, that of the start, was read from.
   Reloader(Context context, const std::vector<policy::TableFile>& files, uint64_t run);
   ~Reloader();
 
@@ -73,7 +73,8 @@ class Reloader {
   void publish(std::unique_ptr<const policy::Snapshot> snapshot);
 
   Context context_;
-  uint64_t run_;  // of mapc, that the tables in service are of
+  const policy::SettingsPointer started_;  // what needs a restart is still as these have it
+  uint64_t run_;                           // of mapc, that the tables in service are of
   io::DirectoryWatch watch_;
   bool watch_said_ = false;
   std::map<std::string, File> files_;  // by path: of the tables in service, and the set record

@@ -69,6 +69,7 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_queue(values, settings);
   read_resources(values, settings);
   settings.tables = lists.tables();
+  for (const Entry& entry : main_cf.entries()) settings.lines.emplace(entry.name, entry.line);
   report_quirks(values, reader, settings);
 
   sort_by_place(diagnostics);

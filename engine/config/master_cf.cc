@@ -51,20 +51,16 @@ class LineFinder {
       : text_(text), line_(line), last_(last) {}
   // `name` stands on the line where the last search ended, or on a later one.
   uint32_t find(std::string_view name) {
-    const uint32_t before = line_;
-    const size_t at_before = at_;
-    for (; line_ <= last_; ++line_) {
+    const LineFinder before = *this;
+    for (; line_ <= last_; ++line_, at_ = 0) {
       const std::string_view whole = physical();
-      const std::string_view start = trim_front(whole);
-      const size_t found = start.starts_with('#') ? start.npos : whole.find(name, at_);
-      if (found != whole.npos) {
-        at_ = found + name.size();
-        return line_;
-      }
-      at_ = 0;
+      if (trim_front(whole).starts_with('#')) continue;
+      const size_t found = whole.find(name, at_);
+      if (found == whole.npos) continue;
+      at_ = found + name.size();
+      return line_;
     }
-    line_ = before;
-    at_ = at_before;
+    *this = before;
     return line_;
   }
 

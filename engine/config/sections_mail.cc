@@ -156,6 +156,7 @@ void read_resources(Evaluator& values, Settings& settings) {
   if (resources.shards == 0) resources.shards = std::min(values.host().cores, shards_max);
   resources.body_cache_bytes = values.integer("ringmx_body_cache", body_cache_min, 1ULL << 40);
   resources.sessions_max = values.small_integer("ringmx_max_sessions", 1, sessions_max);
+  resources.sandbox = values.boolean("ringmx_sandbox");
   resources.shutdown_timeout = values.time("ringmx_shutdown_timeout", {}, seconds(3600));
   settings.relay.backend_connections =
       values.small_integer("ringmx_backend_connections", 1, backend_connections_max);

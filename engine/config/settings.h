@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -122,6 +124,7 @@ struct ResourceSettings {
   uint64_t body_cache_bytes = 64ULL << 20;  // ringmx_body_cache, a shard
   uint32_t sessions_max = 20'000;           // ringmx_max_sessions, over all shards
   Duration shutdown_timeout = seconds(10);  // ringmx_shutdown_timeout
+  bool sandbox = true;                      // ringmx_sandbox
 };
 
 struct LogSettings {
@@ -151,6 +154,7 @@ struct Settings {
   ResourceSettings resources;
   LogSettings log;
   std::vector<TableName> tables;  // every table that the settings above name, each once
+  std::map<std::string, uint32_t, std::less<>> lines;  // of what main.cf sets, for later messages
 };
 
 }  // namespace mx::config

@@ -1,0 +1,51 @@
+#include "engine/config/restart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+#include <string_view>
+
+#include "engine/config/load.h"
+
+namespace mx::config {
+
+namespace {
+
+bool same_next_hops(const Settings& a, const Settings& b) {
+  return std::ranges::equal(a.relay.relayhost, b.relay.relayhost, {}, &NextHop::text,
+                            &NextHop::text);
+}
+
+}  // namespace
+
+void report_restart_needed(const Settings& started, const Settings& next,
+                           Diagnostics& diagnostics) {
+  const std::string file = main_cf_path(next.config_directory);
+  const auto check = [&](std::string_view name, bool same) {
+    if (same) return;
+    const auto line = next.lines.find(name);
+    diagnostics.push_back(
+        {file, line == next.lines.end() ? 0 : line->second, Severity::warning,
+         fmt::format("{}: the change takes effect at a restart, not at a reload", name)});
+  };
+  const bool listed = next.lines.contains("ringmx_listen");
+  check(listed ? "ringmx_listen" : "inet_interfaces", started.listen == next.listen);
+  check("mail_owner", started.mail_owner == next.mail_owner);
+  check("maillog_file", started.log.maillog_file == next.log.maillog_file);
+  check("syslog_name", started.log.syslog_name == next.log.syslog_name);
+  check("queue_directory", started.queue.directory == next.queue.directory);
+  check("relayhost", same_next_hops(started, next));
+  check("ringmx_backend_connections",
+        started.relay.backend_connections == next.relay.backend_connections);
+  const ResourceSettings& was = started.resources;
+  const ResourceSettings& is = next.resources;
+  check("ringmx_body_cache", was.body_cache_bytes == is.body_cache_bytes);
+  check("ringmx_max_sessions", was.sessions_max == is.sessions_max);
+  check("ringmx_queue_size_limit", started.queue.size_limit == next.queue.size_limit);
+  check("ringmx_sandbox", was.sandbox == is.sandbox);
+  check("ringmx_segment_size", started.queue.segment_size == next.queue.segment_size);
+  check("ringmx_shards", was.shards == is.shards);
+}
+
+}  // namespace mx::config
