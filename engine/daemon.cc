@@ -1,8 +1,6 @@
 #include "engine/daemon.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -20,13 +18,16 @@
 #include <vector>
 
 #include "engine/io/endpoint.h"
+#include "engine/io/privileged_reader.h"
 #include "engine/io/ring.h"
 #include "engine/observe/alarms.h"
 #include "engine/observe/log.h"
 #include "engine/policy/publisher.h"
 #include "engine/policy/snapshot.h"
+#include "engine/privileges.h"
 #include "engine/relay/next_hop.h"
 #include "engine/reload.h"
+#include "engine/sandbox.h"
 #include "engine/shard/control.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
@@ -59,7 +60,9 @@ class Daemon {
   bool load();
   bool raise_descriptor_limit();
   bool listen();
+  void start_reader();
   bool drop_privileges();
+  bool become_owner();
   bool open_log();
   bool open_queue();
   bool recover();
@@ -70,6 +73,7 @@ class Daemon {
   void make_segments();
   void say_memory();
   void start_reloader();
+  void close_sandbox();
   bool fail(int code, const std::string& text) {
     failure_ = {code, text};
     return false;
@@ -170,34 +174,48 @@ bool Daemon::listen() {
   return true;
 }
 
+// What only root can read stays within reach of a reload, by a process that does nothing else.
+// Before load(), so that it holds nothing of what is read.
+void Daemon::start_reader() {
+  if (::geteuid() != 0) return;
+  if (auto started = io::privileged_reader::start(); !started)
+    std::fprintf(stderr, "ringmx: warning: %s: a reload can't read what only root can\n",
+                 started.error().c_str());
+}
+
 // Started as root: the rest of the life is mail_owner's.
 bool Daemon::drop_privileges() {
-  if (::geteuid() != 0) return true;
-  const passwd* owner = ::getpwnam(settings().mail_owner.c_str());
-  if (!owner)
-    return fail(EX_CONFIG, options_.config_directory + "/main.cf: mail_owner = " +
-                               settings().mail_owner + ": there is no such user");
-  if (owner->pw_uid == 0) {
+  if (::geteuid() == 0 && !become_owner()) return false;
+  const std::string error = give_up_privileges();
+  return error.empty() || fail(EX_OSERR, "giving up privileges: " + error);
+}
+
+bool Daemon::become_owner() {
+  const std::string& name = settings().mail_owner;
+  const Owner owner = find_owner(name);
+  if (owner.name.empty())
+    return fail(EX_CONFIG, options_.config_directory + "/main.cf: mail_owner = " + name +
+                               ": there is no such user");
+  io::privileged_reader::allow(config::main_cf_path(options_.config_directory));
+  for (const std::string& path : settings().key_files) io::privileged_reader::allow(path);
+  io::privileged_reader::seal();
+  if (owner.uid == 0) {
     std::fprintf(stderr, "ringmx: warning: mail_owner = %s: running with root's rights\n",
-                 settings().mail_owner.c_str());
+                 name.c_str());
     return true;
   }
   const std::string& queue = settings().queue.directory;
   ::mkdir(queue.c_str(), 0700);
-  if (::chown(queue.c_str(), owner->pw_uid, owner->pw_gid) != 0)
-    return fail(EX_NOPERM,
-                queue + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+  if (::chown(queue.c_str(), owner.uid, owner.gid) != 0)
+    return fail(EX_NOPERM, queue + ": chown to " + name + ": " + std::strerror(errno));
   const std::string& file = settings().log.maillog_file;
   if (!file.empty()) {
     const io::Fd made(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-    if (made && ::fchown(made.get(), owner->pw_uid, owner->pw_gid) != 0)
-      return fail(EX_NOPERM,
-                  file + ": chown to " + settings().mail_owner + ": " + std::strerror(errno));
+    if (made && ::fchown(made.get(), owner.uid, owner.gid) != 0)
+      return fail(EX_NOPERM, file + ": chown to " + name + ": " + std::strerror(errno));
   }
-  if (::initgroups(owner->pw_name, owner->pw_gid) != 0 || ::setgid(owner->pw_gid) != 0 ||
-      ::setuid(owner->pw_uid) != 0)
-    return fail(EX_OSERR, "becoming " + settings().mail_owner + ": " + std::strerror(errno));
-  return true;
+  const std::string error = become(owner);
+  return error.empty() || fail(EX_OSERR, "becoming " + name + ": " + error);
 }
 
 bool Daemon::open_log() {
@@ -344,6 +362,17 @@ void Daemon::start_reloader() {
   reloader_->start();
 }
 
+// When all threads are there, and all rings.
+void Daemon::close_sandbox() {
+  if (!settings().resources.sandbox) {
+    stream_->line("master", "sandbox: off by ringmx_sandbox = no");
+    return;
+  }
+  const std::string error = enter_sandbox();
+  stream_->line("master", "sandbox: {}",
+                error.empty() ? "system calls are limited to what mail needs" : error);
+}
+
 void Daemon::serve() {
   sigset_t signals;
   ::sigemptyset(&signals);
@@ -374,6 +403,7 @@ void Daemon::stop() {
 }
 
 int Daemon::run() {
+  if (!options_.check_only) start_reader();
   if (!load()) return failure_.code;
   if (options_.check_only) return EX_OK;
   const std::string missing = io::missing_ring_features();
@@ -388,6 +418,7 @@ int Daemon::run() {
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
     start_reloader();
+    close_sandbox();
     serve();
   } else {
     std::fprintf(stderr, "ringmx: fatal: %s\n", failure_.text.c_str());

@@ -116,6 +116,11 @@ void read_identity(Evaluator& values, Settings& settings) {
   settings.ipv6 = protocols.ipv6;
   settings.log.syslog_name = values.text("syslog_name");
   settings.log.maillog_file = values.text("maillog_file");
+  for (const std::string_view side : {"smtpd", "smtp"})
+    for (const std::string_view kind : {"cert_file", "key_file", "dcert_file", "dkey_file",
+                                        "eccert_file", "eckey_file", "chain_files"})
+      for (const Word& word : values.list(fmt::format("{}_tls_{}", side, kind)).words)
+        if (word.text.starts_with('/')) settings.key_files.push_back(word.text);
   if (settings.mail_name.empty()) values.error("mail_name", "is empty");
   if (settings.mail_owner.empty()) values.error("mail_owner", "is empty");
   if (settings.log.syslog_name.empty()) values.error("syslog_name", "is empty");

@@ -153,7 +153,8 @@ struct Settings {
   QueueSettings queue;
   ResourceSettings resources;
   LogSettings log;
-  std::vector<TableName> tables;  // every table that the settings above name, each once
+  std::vector<std::string> key_files;  // private keys, and certificates that go with them
+  std::vector<TableName> tables;       // every table that the settings above name, each once
   std::map<std::string, uint32_t, std::less<>> lines;  // of what main.cf sets, for later messages
 };
 

@@ -61,7 +61,8 @@ struct FileContent {
   AlignedBuffer buffer;
   FileFacts facts;
 };
-// Regular files only, of at most `bytes_max`.
+// Regular files only, of at most `bytes_max`. What only root may read is asked of the privileged
+// reader (privileged_reader.h), which has its list.
 std::expected<FileContent, FileError> read_file(const std::string& path, uint64_t bytes_max);
 // The same in two steps, for files that belong together: what is opened stays what it is when
 // another file is renamed over it. `path` is for the error's text.

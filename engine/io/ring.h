@@ -7,6 +7,9 @@
 // lost. Memory given to an operation must stay valid until its completion, also when it was
 // cancelled.
 //
+// Only the operations below are allowed on it, by restrictions that the kernel keeps: an attacker
+// who could write submission entries could not open, unlink, splice or spawn by them.
+//
 // Owner and threads: the thread that called create(); nothing here is shared. Fails: only create(),
 // with the reason and the remedy in words (EPERM by sysctl or seccomp, ENOSYS, ENOMEM by memlock,
 // missing flags). Cost: one system call a turn.

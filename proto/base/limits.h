@@ -55,6 +55,9 @@ inline constexpr uint32_t config_list_files_max = 100;           // read for lis
 inline constexpr uint32_t config_list_bytes_max = 32U << 20;     // all of them together
 inline constexpr uint32_t config_entries_max = 10'000;           // name = value in main.cf
 
+// Files that the privileged reader opens: main.cf, certificates and keys.
+inline constexpr uint32_t privileged_paths_max = 256;
+
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;
 inline constexpr uint32_t table_value_bytes_max = config_line_bytes_max;

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,6 +90,33 @@ TEST(Ring, EndsAWaitAtItsTimeout) {
   ASSERT_TRUE(ring) << ring.error();
   Completion completion[1];
   EXPECT_EQ(ring->turn(milliseconds(20), completion), 0U);
+}
+
+// What an attacker who can write submission entries would ask for.
+TEST(Ring, RefusesOperationsThatItHasNoFunctionFor) {
+  auto ring = Ring::create();
+  ASSERT_TRUE(ring) << ring.error();
+  const auto result_of = [&](auto prepare) {
+    io_uring_sqe* entry = io_uring_get_sqe(ring->raw());
+    prepare(entry);
+    entry->user_data = Op{16, 1, 1}.pack();
+    Completion done[1];
+    EXPECT_EQ(ring->turn(seconds(1), done), 1U);
+    return done[0].result;
+  };
+  const auto open = [](io_uring_sqe* e) { io_uring_prep_openat(e, AT_FDCWD, "/", O_RDONLY, 0); };
+  const auto unlink = [](io_uring_sqe* e) { io_uring_prep_unlinkat(e, -1, "/nothing", 0); };
+  const auto nop = [](io_uring_sqe* e) { io_uring_prep_nop(e); };
+  EXPECT_EQ(result_of(open), -EACCES);
+  EXPECT_EQ(result_of(unlink), -EACCES);
+  EXPECT_EQ(result_of(nop), -EACCES);
+  // An operation that is allowed, with a flag that is not.
+  EXPECT_EQ(result_of([](io_uring_sqe* e) {
+              io_uring_prep_poll_add(e, 0, 0);
+              e->flags |= IOSQE_ASYNC;
+            }),
+            -EACCES);
+  EXPECT_EQ(io_uring_register_files_sparse(ring->raw(), 8), -EACCES);
 }
 
 TEST(Ring, FindsEverythingItNeedsHere) {

@@ -1,0 +1,51 @@
+#include "engine/privileges.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "engine/sandbox.h"
+
+namespace mx {
+namespace {
+
+std::string failed(const char* what) {
+  return std::string(what) + ": " + std::strerror(errno);
+}
+
+}  // namespace
+
+Owner find_owner(const std::string& name) {
+  const passwd* found = ::getpwnam(name.c_str());
+  if (found == nullptr) return {};
+  return {name, found->pw_uid, found->pw_gid};
+}
+
+std::string become(const Owner& owner) {
+  if (::initgroups(owner.name.c_str(), owner.gid) != 0) return failed("initgroups");
+  if (::setresgid(owner.gid, owner.gid, owner.gid) != 0) return failed("setresgid");
+  if (::setresuid(owner.uid, owner.uid, owner.uid) != 0) return failed("setresuid");
+  if (owner.uid != 0 && (::setuid(0) == 0 || ::seteuid(0) == 0))
+    return "root's rights could be had again";
+  return {};
+}
+
+std::string give_up_privileges() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
+  // Ambient capabilities go with those that are permitted.
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const std::array<__user_cap_data_struct, 2> none{};
+  if (::syscall(SYS_capset, &header, none.data()) != 0) return failed("capset");
+  // The leak checker of a build with sanitizers looks into its own process.
+  if (::prctl(PR_SET_DUMPABLE, built_with_sanitizers() ? 1 : 0) != 0) return failed("dumpable");
+  return {};
+}
+
+}  // namespace mx

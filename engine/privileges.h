@@ -1,0 +1,30 @@
+// engine/privileges.h - from root to mail_owner, with no way back.
+//
+// Threads: from the only one there is, at the start.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+namespace mx {
+
+struct Owner {
+  std::string name;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// Nobody of that name: an empty name.
+Owner find_owner(const std::string& name);
+
+// Takes the user's groups, group and id; checks that root's rights can't be had again. Empty, or
+// why not: then the process must not go on.
+std::string become(const Owner& owner);
+
+// For any user: no capability stays, no program that is started could gain any, and nobody of the
+// same user can look into the process or make it dump core (mail and keys are in its memory).
+// Empty, or why not.
+std::string give_up_privileges();
+
+}  // namespace mx
