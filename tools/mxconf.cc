@@ -22,8 +22,11 @@ namespace {
 using mx::config::Diagnostic;
 using mx::config::Diagnostics;
 
+const std::string config_directory = "config_directory";
+
 struct Options {
   std::string directory = "/etc/ringmx";
+  bool directory_given = false;  // with -c
   bool set = false, defaults = false, expanded = false;
   std::vector<std::string> names;
 };
@@ -94,13 +97,25 @@ std::vector<std::string> names_to_show(Context& context) {
   return names;
 }
 
+// As postconf: a directory that was given with -c stands among what is set.
+void add_directory(const Options& options, std::vector<std::string>& names) {
+  if (options.set && options.directory_given && options.names.empty())
+    names.insert(std::ranges::lower_bound(names, config_directory), config_directory);
+}
+
 int show_values(Context& context) {
   const mx::config::MainCf nothing;
   const auto& source = context.options.defaults ? nothing : context.main_cf;
   Diagnostics problems;
   mx::config::Evaluator values(source, context.host, problems);
   int code = EX_OK;
-  for (const std::string& name : names_to_show(context)) {
+  std::vector<std::string> names = names_to_show(context);
+  add_directory(context.options, names);
+  for (const std::string& name : names) {
+    if (name == config_directory && context.options.directory_given) {
+      print_value(name, context.options.directory);
+      continue;
+    }
     const auto raw = values.raw(name);
     if (!raw) {
       fmt::print(stderr, "mxconf: warning: {}: unknown parameter\n", mx::printable(name));
@@ -179,7 +194,8 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Shows and explains a ringmx configuration."};
-  app.add_option("-c", options.directory, "directory of main.cf")->capture_default_str();
+  const auto* directory =
+      app.add_option("-c", options.directory, "directory of main.cf")->capture_default_str();
   auto* set = app.add_flag("-n", options.set, "what main.cf sets");
   app.add_flag("-d", options.defaults, "defaults")->excludes(set);
   app.add_flag("-x", options.expanded, "with $name expanded");
@@ -189,5 +205,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EX_OK : EX_USAGE;
   }
+  options.directory_given = directory->count() > 0;
   return run(options);
 }
