@@ -129,27 +129,6 @@ int show_values(Context& context) {
   return has_errors(problems) || has_errors(context.diagnostics) ? EX_CONFIG : code;
 }
 
-std::string_view word_for(mx::config::Standing standing) {
-  using mx::config::Standing;
-  switch (standing) {
-    case Standing::acts:
-      return "acts";
-    case Standing::harmless:
-      return "harmless";
-    case Standing::refused:
-      return "REFUSED";
-    case Standing::refused_but_unset:
-      return "harmless with this value";
-    case Standing::custom:
-      return "used by other values";
-    case Standing::misspelt:
-      return "REFUSED";
-    case Standing::unused:
-      return "unused";
-  }
-  return "";
-}
-
 // Every line of main.cf with what it does, then everything that keeps ringmx from starting,
 // restrictions and tables included.
 int explain(Context& context) {
@@ -159,8 +138,9 @@ int explain(Context& context) {
   for (const auto& entry : context.main_cf.entries()) {
     const auto judgement = checker.judge(entry);
     fmt::print("{}:{}: {} = {}\n    {}{}{}\n", context.main_cf.file(), entry.line,
-               mx::printable(entry.name), on_one_line(entry.value), word_for(judgement.standing),
-               judgement.text.empty() ? "" : ": ", judgement.text);
+               mx::printable(entry.name), on_one_line(entry.value),
+               mx::config::to_string(judgement.standing), judgement.text.empty() ? "" : ": ",
+               judgement.text);
   }
   std::fflush(stdout);
   const auto result =

@@ -61,6 +61,26 @@ std::vector<std::string_view> harmless_values(const Parameter& row) {
 
 }  // namespace
 
+std::string_view to_string(Standing standing) {
+  switch (standing) {
+    case Standing::acts:
+      return "acts";
+    case Standing::harmless:
+      return "harmless";
+    case Standing::refused:
+      return "REFUSED";
+    case Standing::refused_but_unset:
+      return "harmless with this value";
+    case Standing::custom:
+      return "used by other values";
+    case Standing::misspelt:
+      return "REFUSED";
+    case Standing::unused:
+      return "unused";
+  }
+  return "";
+}
+
 Checker::Checker(const MainCf& main_cf, const MasterCf& master_cf, const HostFacts& host,
                  Evaluator& values)
     : main_cf_(main_cf), values_(values), defaults_(no_file_, host, ignored_) {

@@ -26,6 +26,9 @@ enum class Standing : uint8_t {
   unused,             // unknown
 };
 
+// "acts", "REFUSED": for people.
+std::string_view to_string(Standing standing);
+
 struct Judgement {
   Standing standing = Standing::acts;
   std::string text;  // for people; empty for acts and custom

@@ -73,7 +73,8 @@ def run(sandbox):
         os.kill(reader, signal.SIGKILL)
         rig.config.chmod(0o644)
         mx.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(mx.lines("reload: new configuration in service")) == 2, "without it", 10)
+        reloads = "reload: new configuration in service"
+        wait_for(lambda: len(mx.lines(reloads)) == 2, "a reload without it", 10)
         assert mx.terminate() == 0
 
 
