@@ -61,9 +61,12 @@ def run(sandbox):
         facts = status(f"/proc/{reader}")
         assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) | 1 << 2 == 1 << 2, facts
         assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2", facts
+        with open(rig.config, "a", encoding="utf-8") as config:
+            config.write("transport_maps = unix:group.byname\n")  # asks libc's name services
         rig.config.chmod(0o600)
         mx.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: mx.lines("reload: new configuration in service"), "a reload", 10)
+        reloads = "reload: new configuration in service"
+        wait_for(lambda: mx.lines(f"{reloads}.*unix:group.byname"), "a reload", 10)
 
         # Everything that a running ringmx does.
         assert rig.mxload("-s", "5", "-m", "50")["status"] == 0
@@ -73,7 +76,6 @@ def run(sandbox):
         os.kill(reader, signal.SIGKILL)
         rig.config.chmod(0o644)
         mx.process.send_signal(signal.SIGHUP)
-        reloads = "reload: new configuration in service"
         wait_for(lambda: len(mx.lines(reloads)) == 2, "a reload without it", 10)
         assert mx.terminate() == 0
 

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
@@ -17,6 +19,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "engine/io/file.h"
 #include "engine/io/privileged_reader.h"
@@ -80,6 +83,28 @@ TEST_F(Sandbox, RefusesWhatIsNotListedAndGoesOn) {
 
 TEST_F(Sandbox, LetsFilesBeRead) {
   EXPECT_EQ(in_sandbox([] { return io::read_file("/etc/passwd", 1 << 20) ? 0 : 1; }), 0);
+}
+
+// As in a container that does not allow seccomp: the process goes on, and knows.
+TEST_F(Sandbox, SaysThatItCannotBeHad) {
+  EXPECT_EQ(in_sandbox([] { return enter_sandbox().starts_with("off: ") ? 0 : 1; }), 0);
+}
+
+TEST_F(Sandbox, LetsNamesBeLookedUpAndThreadsBeMade) {
+  EXPECT_EQ(in_sandbox([] {
+              addrinfo* found = nullptr;
+              if (::getaddrinfo("localhost", "25", nullptr, &found) != 0) return 1;
+              ::freeaddrinfo(found);
+              // The resolver itself, with nobody to answer.
+              ::getaddrinfo("no-such-name.invalid", nullptr, nullptr, &found);
+              if (::getpwnam("root") == nullptr) return 2;
+              ::setpwent();
+              if (::getpwent() == nullptr) return 3;
+              int ran = 0;
+              std::thread([&] { ran = 1; }).join();
+              return ran == 1 ? 0 : 4;
+            }),
+            0);
 }
 
 class PrivilegedReader : public testing::Test {
