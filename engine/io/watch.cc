@@ -53,7 +53,7 @@ void DirectoryWatch::take(const std::function<void(const std::string&, Change)>&
       at += sizeof event + event.len;
       if ((event.mask & IN_Q_OVERFLOW) != 0) on("", Change::lost);
       if ((event.mask & IN_IGNORED) != 0)
-        std::erase_if(watches_, [&](const auto& each) { return each.second == event.wd; });
+        std::erase_if(watches_, [wd = event.wd](const auto& each) { return each.second == wd; });
       if (event.len == 0) continue;
       for (const auto& [directory, watch] : watches_)
         if (watch == event.wd)

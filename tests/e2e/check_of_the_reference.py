@@ -8,6 +8,11 @@ import re
 
 from rig import BIN, ROOT, Rig
 
+STILL_TO_COME = {
+    "smtpd_use_tls", "smtpd_tls_security_level", "smtp_use_tls", "smtp_tls_security_level",
+    "reject_unknown_sender_domain", "reject_unknown_recipient_domain",
+    "reject_unknown_reverse_client_hostname", "check_policy_service",
+}
 FIXTURE = ROOT / "tests/fixtures/reference-mx"
 
 
@@ -46,7 +51,8 @@ with Rig() as rig:
     compare("check.txt", text)
     # Errors are for what is a piece of work of its own: TLS, and what asks the network.
     errors = [line for line in text.split("\n") if line and "warning:" not in line]
-    assert all(line.startswith("DIR/main.cf:") for line in errors), errors
+    named = [re.match(r'DIR/main\.cf:\d+: (?:restriction ")?(\w+)', line)[1] for line in errors]
+    assert not set(named) - STILL_TO_COME, errors
 
     done = rig.run(BIN / "mxconf", "-c", rig.dir)
     assert done.returncode == 78 and done.stderr.replace(str(rig.dir), "DIR") == text, done

@@ -62,7 +62,7 @@ def run(sandbox):
         assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) | 1 << 2 == 1 << 2, facts
         assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2", facts
         with open(rig.config, "a", encoding="utf-8") as config:
-            config.write("transport_maps = unix:group.byname\n")  # asks libc's name services
+            config.write("mydestination = unix:group.byname\n")  # asks libc's name services
         rig.config.chmod(0o600)
         mx.process.send_signal(signal.SIGHUP)
         reloads = "reload: new configuration in service"
