@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What access tables and aliases do to real mail: PREPEND, BCC, REDIRECT, DISCARD, sleep, aliases and
-virtual aliases, with one shard and with four."""
+"""What access tables and aliases do to real mail: PREPEND, BCC, REDIRECT, DISCARD, sleep, aliases
+and virtual aliases, with one shard and with four."""
 
 import time
 

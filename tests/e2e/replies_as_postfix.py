@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The same configuration and the same dialogues, for ringmx and for the Postfix that is installed: the
-same replies, word by word. Arguments: number of dialogues (default: 400), first seed (default: 1).
+"""The same configuration and the same dialogues, for ringmx and for the Postfix that is installed:
+the same replies, word by word. Arguments: number of dialogues (default: 400), first seed (default: 1).
 
 Configurations, tables and dialogues come from the seed; a difference is printed with all that is
 needed to see it again. What differs on purpose is in EXPECTED, each with its reason in
@@ -100,7 +100,8 @@ EXPECTED = [
 
 def table(rng, check):
     keys = rng.sample(KEYS[check], rng.randrange(1, 4))
-    return "inline:{" + ", ".join("{" + f"{key} = {rng.choice(RESULTS)}" + "}" for key in keys) + "}"
+    entries = ("{" + f"{key} = {rng.choice(RESULTS)}" + "}" for key in keys)
+    return "inline:{" + ", ".join(entries) + "}"
 
 
 def restrictions(rng, most, bare):
@@ -136,7 +137,8 @@ def configuration(rng, folder):
         "smtpd_forbid_unauth_pipelining": "no", "inet_interfaces": "127.0.0.1",
         "smtpd_discard_ehlo_keywords": "chunking, dsn, etrn",
         "smtpd_restriction_classes": "strict, loose",
-        "strict": "reject_non_fqdn_sender, check_sender_access " + table(rng, "check_sender_access"),
+        "strict": "reject_non_fqdn_sender, check_sender_access "
+                  + table(rng, "check_sender_access"),
         "loose": "permit_mynetworks",
         "smtpd_client_restrictions": restrictions(rng, 2, "check_client_access"),
         "smtpd_helo_restrictions": restrictions(rng, 2, "check_helo_access"),
@@ -211,7 +213,7 @@ def talk(port, lines):
                 s.sendall(line.encode("latin-1") + b"\r\n")
                 if not reply():
                     break
-                if "exceeds fixed limit" in replies[-1]:  # Postfix remembers a SIZE= that it refused
+                if "exceeds fixed limit" in replies[-1]:  # Postfix remembers the SIZE=
                     s.sendall(b"RSET\r\n")
                     if not reply():
                         break
