@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The same configuration and the same dialogues, for ringmx and for the Postfix that is installed:
-the same replies, word by word. Arguments: number of dialogues (default: 400), first seed (default: 1).
+the same replies, word by word. Arguments: number of dialogues (default: 400), first seed (default:
+1).
 
 Configurations, tables and dialogues come from the seed; a difference is printed with all that is
 needed to see it again. What differs on purpose is in EXPECTED, each with its reason in
