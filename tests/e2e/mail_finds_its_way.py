@@ -31,7 +31,7 @@ def configure(rig, sink, other, shards):
         virtual_alias_domains="virtual.test", relay_recipient_maps="",
         transport_maps=f"hash:{rig.dir}/transport", ringmx_shards=shards,
         smtpd_recipient_restrictions=f"check_recipient_access hash:{rig.dir}/access",
-        minimal_backoff_time="1s", maximal_backoff_time="2s")
+        ringmx_segment_size=4 << 20, minimal_backoff_time="1s", maximal_backoff_time="2s")
 
 
 def envelopes(sink):
@@ -123,14 +123,12 @@ def killed(rig, mx, port):
 
 for shards in (1, 4):
     with Rig() as rig:
-        sink, other = rig.mxsink(), None
+        sink = rig.mxsink()
         port = free_port()
         configure(rig, sink.port, port, shards)
         mx = rig.ringmx()
         expansion(sink, mx)
-        rig.dir.joinpath("b").mkdir()
-        other = type(sink)(rig, port, ("--ledger", rig.dir / "b" / "ledger"))
-        other.ledger = rig.dir / "b" / "ledger"
+        other = rig.mxsink(port=port, name="other")
         routes(rig, sink, other, mx)
         mx = held(rig, sink, mx)
     with Rig() as rig:
