@@ -385,8 +385,8 @@ void Daemon::serve() {
   while (true) {
     // A name that transport_maps brings up at any time is looked up within a second.
     const bool names = next_hops_->has_names() || has_transport_maps();
-    const int signal = names ? ::sigtimedwait(&signals, nullptr, &interval)
-                             : ::sigwaitinfo(&signals, nullptr);
+    const int signal =
+        names ? ::sigtimedwait(&signals, nullptr, &interval) : ::sigwaitinfo(&signals, nullptr);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) reloader_->reload();
     if (signal == SIGUSR1) log_->reopen();

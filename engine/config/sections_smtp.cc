@@ -106,8 +106,7 @@ bool read_transport(Evaluator& values, std::string_view name, const RelaySetting
 
 void read_routes(Evaluator& values, RelaySettings& relay) {
   read_relayhost(values, relay);
-  relay.relay_class_by_smtp =
-      !read_transport(values, "relay_transport", relay, relay.relay_hosts);
+  relay.relay_class_by_smtp = !read_transport(values, "relay_transport", relay, relay.relay_hosts);
   relay.default_class_by_relay =
       read_transport(values, "default_transport", relay, relay.default_hosts);
   const bool missing = relay.relay_hosts.empty() || relay.default_hosts.empty();

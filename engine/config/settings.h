@@ -120,7 +120,7 @@ struct RelaySettings {
   // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
   // empty after load().
   std::vector<NextHop> relay_hosts, default_hosts;
-  std::string known_ports;   // known_tcp_ports
+  std::string known_ports;     // known_tcp_ports
   uint16_t default_port = 25;  // smtp_tcp_port
   bool ipv4 = true, ipv6 = true;
   std::optional<IpAddress> bind_address, bind_address6;  // smtp_bind_address, …6

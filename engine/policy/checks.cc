@@ -4,9 +4,9 @@
 
 #include "engine/policy/evaluation.h"
 #include "engine/policy/expand.h"
-#include "engine/policy/route.h"
 #include "engine/policy/hostname.h"
 #include "engine/policy/reply.h"
+#include "engine/policy/route.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 

@@ -69,7 +69,7 @@ class Expander {
   const Policy& policy_;
   Expansion& out_;
   uint32_t original_ = 0;
-  std::unordered_set<std::string> seen_;   // aliases of this recipient
+  std::unordered_set<std::string> seen_;    // aliases of this recipient
   std::unordered_set<std::string> selves_;  // virtual aliases that name themselves
 };
 
@@ -211,8 +211,7 @@ Result Expander::deliver_local(const ResolvedAddress& address, const Alias& from
 
 Result Expander::expand_alias(std::string_view name, std::string_view value,
                               std::string_view extension, const Alias& from) {
-  Alias alias{std::string(name), policy_.reset_owner_alias ? nullptr : from.sender,
-              from.depth + 1};
+  Alias alias{std::string(name), policy_.reset_owner_alias ? nullptr : from.sender, from.depth + 1};
   std::string owner;
   const Result found = find_owner(alias.name, owner);
   if (found != Result::ok) return found;

@@ -100,8 +100,7 @@ Route by_table(const ResolvedAddress& address, std::string_view value) {
 
 Route route(const Policy& policy, std::string_view address) {
   const ResolvedAddress resolved = resolve(policy, address);
-  if (resolved.tempfail)
-    return answer(Route::Kind::retry, {4, 3, 0}, "address resolver failure");
+  if (resolved.tempfail) return answer(Route::Kind::retry, {4, 3, 0}, "address resolver failure");
   if (policy.transport_maps.empty()) return by_class(resolved);
   maps::KeyList keys;
   maps::transport_keys(keys, resolved.local().empty() ? maps::null_recipient : resolved.local(),

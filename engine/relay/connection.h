@@ -18,7 +18,10 @@ struct AlignedFree {
 
 struct Outbound::Connection {
   Connection(uint32_t own_slot, Destination& to, policy::SettingsPointer pinned)
-      : slot(own_slot), destination(to), settings(std::move(pinned)), client(settings->relay.client) {
+      : slot(own_slot),
+        destination(to),
+        settings(std::move(pinned)),
+        client(settings->relay.client) {
     timer.kind = timer_connection;
     timer.slot = own_slot;
   }

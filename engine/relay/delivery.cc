@@ -47,8 +47,8 @@ bool Outbound::release(queue::MessageId id) {
 }
 
 size_t Outbound::waiting() const {
-  size_t count = incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() +
-                 route_reads_.used();
+  size_t count =
+      incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() + route_reads_.used();
   for (const auto& d : destinations_) count += d->fresh.size() + d->retries.size();
   return count;
 }
@@ -338,8 +338,8 @@ void Outbound::put_back(Connection& c) {
 void Outbound::shed_memory() {
   const spool::BlockPool& blocks = spool_.blocks();
   for (const auto& d : destinations_)
-    for (auto at = d->fresh.rbegin();
-         at != d->fresh.rend() && blocks.free() * 2 < blocks.count(); ++at)
+    for (auto at = d->fresh.rbegin(); at != d->fresh.rend() && blocks.free() * 2 < blocks.count();
+         ++at)
       if (at->message_slot != not_in_memory)
         spool_.forget(std::exchange(at->message_slot, not_in_memory));
 }

@@ -21,7 +21,8 @@ constexpr uint32_t route_reads_max = 16;
 }  // namespace
 
 Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
-                   observe::LogStream& log,                   observe::Alarms& alarms, observe::Counters& counters, uint64_t seed)
+                   observe::LogStream& log, observe::Alarms& alarms, observe::Counters& counters,
+                   uint64_t seed)
     : loop_(loop),
       spool_(spool),
       next_hops_(next_hops),

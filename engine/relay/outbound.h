@@ -4,8 +4,9 @@
 // A message is delivered from memory right after its 250, or read back from the journal. Each
 // recipient is routed anew at every attempt (policy/route.h). A message is in one place at a time:
 // on a connection to one next hop, which gets the recipients that go there, split into transactions
-// by the recipient limit and by envelope sender; then it goes on to the next hop that is left. What is delivered becomes a mark in the journal; what is not waits in the
-// schedule. A connection serves many messages and is closed after a short idle time.
+// by the recipient limit and by envelope sender; then it goes on to the next hop that is left. What
+// is delivered becomes a mark in the journal; what is not waits in the schedule. A connection
+// serves many messages and is closed after a short idle time.
 //
 // A receive is always prepared on an open connection, also while a body is being sent, so that a
 // reply that comes before the end of data is seen as what it is (V62). Owner and threads: one
@@ -27,8 +28,8 @@
 #include "engine/observe/alarms.h"
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
-#include "engine/policy/snapshot.h"
 #include "engine/policy/route.h"
+#include "engine/policy/snapshot.h"
 #include "engine/relay/next_hops.h"
 #include "engine/spool/spool.h"
 #include "proto/mail/envelope.h"

@@ -235,9 +235,9 @@ void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
   }
   const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(left.attempts + 1U, UINT16_MAX));
   const Duration delay = schedule_.delay(attempts);
-  const bool known = spool_.journal().mark_deferred(
-      info.id, loop_.wall() + delay, attempts, why.substr(0, limits::defer_reason_bytes_max),
-      loop_.now());
+  const bool known =
+      spool_.journal().mark_deferred(info.id, loop_.wall() + delay, attempts,
+                                     why.substr(0, limits::defer_reason_bytes_max), loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
   schedule_.defer(info.id, loop_.now() + delay);
 }

@@ -240,8 +240,9 @@ std::string Control::describe(const Listed& listed) {
       "\"forced_expire\":false,\"sender\":{},\"recipients\":[",
       listed.info.next_attempt == relay::held_until ? "hold"
       : listed.info.attempts > 0                    ? "deferred"
-                                                    : "active", queue::to_text(listed.info.id).view(),
-      listed.info.arrival.seconds(), envelope.head().size, quoted(envelope.head().sender));
+                                                    : "active",
+      queue::to_text(listed.info.id).view(), listed.info.arrival.seconds(), envelope.head().size,
+      quoted(envelope.head().sender));
   std::string_view address;
   size_t next = 0;
   for (uint32_t i = 0; next < listed.pending.size() && envelope.next_recipient(address); ++i) {

@@ -29,7 +29,7 @@ namespace mx::mail {
 struct EnvelopeHead {
   bool eight_bit = false;  // BODY=8BITMIME was given
   bool esmtp = false;
-  bool held = false;  // not to be delivered until a person releases it
+  bool held = false;             // not to be delivered until a person releases it
   uint16_t recipient_count = 0;  // set by the reader; the writer counts for itself
   WallTime arrival;
   uint64_t size = 0;

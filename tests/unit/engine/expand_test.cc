@@ -112,8 +112,9 @@ TEST_F(ExpandTest, an_owner_is_the_envelope_sender) {
   EXPECT_EQ(expand("list@mx.example.org").substr(0, 31), "a@relay.tld<Boss@mx.example.org");
   inputs_.expand_owner_alias = false;
   inputs_.reset_owner_alias = true;
-  EXPECT_EQ(expand("list@mx.example.org"), "a@relay.tld<owner-list@mx.example.org "
-                                           "a@relay.tld b@relay.tld");
+  EXPECT_EQ(expand("list@mx.example.org"),
+            "a@relay.tld<owner-list@mx.example.org "
+            "a@relay.tld b@relay.tld");
 }
 
 TEST_F(ExpandTest, what_can_not_be_delivered_stays_a_recipient_and_is_told) {
