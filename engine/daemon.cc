@@ -25,7 +25,7 @@
 #include "engine/policy/publisher.h"
 #include "engine/policy/snapshot.h"
 #include "engine/privileges.h"
-#include "engine/relay/next_hop.h"
+#include "engine/relay/next_hops.h"
 #include "engine/reload.h"
 #include "engine/sandbox.h"
 #include "engine/shard/control.h"
@@ -79,6 +79,7 @@ class Daemon {
     return false;
   }
   const config::Settings& settings() const { return *settings_; }
+  bool has_transport_maps() { return !publisher_.newest()->policy.transport_maps.empty(); }
 
   DaemonOptions options_;
   Failure failure_;
@@ -94,7 +95,7 @@ class Daemon {
   std::unique_ptr<spool::SegmentFiles> files_;
   std::unique_ptr<queue::SegmentPool> pool_;
   queue::Recovered recovered_;
-  std::unique_ptr<relay::NextHop> next_hop_;
+  std::unique_ptr<relay::NextHops> next_hops_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Reloader> reloader_;
@@ -282,19 +283,21 @@ bool Daemon::recover() {
 }
 
 bool Daemon::open_control() {
-  next_hop_ = std::make_unique<relay::NextHop>(settings().relay.relayhost,
-                                               settings().relay.backend_connections, random_u64());
-  const std::string unresolved = next_hop_->resolve();
+  next_hops_ =
+      std::make_unique<relay::NextHops>(settings().relay.backend_connections, random_u64());
+  relay::NextHop* const relay_hop = next_hops_->get(settings().relay.relay_hosts);
+  next_hops_->get(settings().relay.default_hosts);
+  const std::string unresolved = next_hops_->refresh(true);
   if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
   control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
-                                              *pool_, *next_hop_, publisher_, shards_);
+                                              *pool_, *relay_hop, publisher_, shards_);
   const std::string error = control_->bind();
   if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
   return true;
 }
 
 bool Daemon::start_shards() {
-  const shard::Shared shared{*log_,   alarms_,      *next_hop_,           *pool_,
+  const shard::Shared shared{*log_,   alarms_,      *next_hops_,          *pool_,
                              *files_, random_u64(), recovered_.largest_id};
   std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
   for (const queue::RecoveredMessage& message : recovered_.messages)
@@ -377,16 +380,21 @@ void Daemon::serve() {
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&signals, signal);
-  const timespec interval{resolve_interval_seconds, 0};
+  const timespec interval{1, 0};
+  time_t looked_up = ::time(nullptr);
   while (true) {
-    const int signal = next_hop_->needs_resolving() ? ::sigtimedwait(&signals, nullptr, &interval)
-                                                    : ::sigwaitinfo(&signals, nullptr);
+    // A name that transport_maps brings up at any time is looked up within a second.
+    const bool names = next_hops_->has_names() || has_transport_maps();
+    const int signal =
+        names ? ::sigtimedwait(&signals, nullptr, &interval) : ::sigwaitinfo(&signals, nullptr);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) reloader_->reload();
     if (signal == SIGUSR1) log_->reopen();
     if (signal < 0 && errno == EAGAIN) {
-      const std::string error = next_hop_->resolve();
-      if (!error.empty()) stream_->line("master", "warning: relayhost: {}", error);
+      const bool all = ::time(nullptr) - looked_up >= resolve_interval_seconds;
+      if (all) looked_up = ::time(nullptr);
+      const std::string error = next_hops_->refresh(all);
+      if (!error.empty()) stream_->line("master", "warning: next hop: {}", error);
     }
   }
 }

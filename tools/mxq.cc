@@ -143,11 +143,13 @@ int main(int argc, char** argv) {
   CLI::App app{"mxq: lists and steers ringmx's queue. Without an option: -p."};
   app.set_help_flag("--help", "print this");  // -h is to hold a message, as with postsuper
   std::string directory = "/etc/ringmx";
+  std::string release;
   bool listing = false, json_lines = false, flush = false, status = false, as_json = false;
   app.add_option("-c,--config", directory, "directory with main.cf")->capture_default_str();
   app.add_flag("-p", listing, "list the queue as postqueue -p does");
   app.add_flag("-j", json_lines, "list the queue as JSON lines with the keys of postqueue -j");
   app.add_flag("-f", flush, "try all deferred mail now");
+  app.add_option("-H", release, "release a message from hold: its queue id, or ALL");
   app.add_flag("--status", status, "counters and alarms");
   app.add_flag("--json", as_json, "with --status: one JSON object");
   try {
@@ -155,8 +157,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? EX_OK : EX_USAGE;
   }
-  if (listing + json_lines + flush + status > 1) {
-    std::fprintf(stderr, "mxq: -p, -j, -f and --status exclude each other\n");
+  if (listing + json_lines + flush + status + !release.empty() > 1) {
+    std::fprintf(stderr, "mxq: -p, -j, -f, -H and --status exclude each other\n");
     return EX_USAGE;
   }
   try {
@@ -169,6 +171,11 @@ int main(int argc, char** argv) {
       print_json(socket_path);
     else if (flush)
       ask(socket_path, "flush", [](const std::string& line) { parse(line); });
+    else if (!release.empty())
+      ask(socket_path, ("release " + release).c_str(), [](const std::string& line) {
+        std::fprintf(stderr, "mxq: released: %llu messages\n",
+                     static_cast<unsigned long long>(parse(line)["released"].get<uint64_t>()));
+      });
     else
       print_listing(socket_path);
   } catch (const Unavailable& error) {

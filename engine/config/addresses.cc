@@ -134,6 +134,24 @@ std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16
   return hop;
 }
 
+std::expected<std::vector<NextHop>, std::string> parse_next_hops(std::string_view text,
+                                                                 uint16_t default_port,
+                                                                 std::string_view known_ports) {
+  std::vector<NextHop> hops;
+  while (true) {
+    const std::string_view word = take_word(text, ", \t\r\n");
+    if (word.empty()) return hops;
+    auto hop = parse_next_hop(word, default_port, known_ports);
+    if (!hop) return std::unexpected(std::move(hop.error()));
+    if (!hop->bracketed)
+      return std::unexpected(
+          fmt::format("\"{}\" asks for an MX look-up, which is not built yet; write [{}]:{} for "
+                      "the host itself",
+                      printable(word, shown_bytes_max), hop->host, hop->port));
+    hops.push_back(std::move(*hop));
+  }
+}
+
 bool is_valid_hostname(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > limits::domain_bytes_max) return false;

@@ -73,8 +73,7 @@ constexpr Parameter rows[] = {
     acts("parent_domain_matches_subdomains", Type::text,
          "debug_peer_list,fast_flush_domains,mynetworks,permit_m"
          "x_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps"),
-    harmless("propagate_unmatched_extensions", Type::text, "canonical, virtual",
-             why::unset_feature),
+    acts("propagate_unmatched_extensions", Type::text, "canonical, virtual"),
     acts("proxy_interfaces", Type::text, ""),
     acts("proxy_read_maps", Type::text,
          "$local_recipient_maps $mydestination "

@@ -66,7 +66,7 @@ constexpr Parameter rows[] = {
     harmless("queue_minfree", Type::integer, "0", why::free_space),
     harmless("queue_run_delay", Type::time, "300s", why::scheduling),
     harmless("queue_service_name", Type::text, "qmgr", why::master_services),
-    refused("transport_maps", Type::text, "", not_built::routing),
+    acts("transport_maps", Type::text, ""),
     harmless("transport_retry_time", Type::time, "60s", why::scheduling),
     harmless("verp_delimiter_filter", Type::text, "-=+", why::bounces),
 };

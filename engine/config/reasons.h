@@ -45,6 +45,9 @@ inline constexpr std::string_view local_delivery =
 inline constexpr std::string_view local_submission =
     "it belongs to mail submitted by local programs; ringmx takes mail by SMTP only";
 inline constexpr std::string_view log_shape = "it changes only what is logged";
+inline constexpr std::string_view mailbox_size =
+    "there are no mailboxes here; with Postfix, a value below message_size_limit stops local "
+    "delivery";
 inline constexpr std::string_view master_services = "it names one of Postfix's internal services";
 inline constexpr std::string_view milters =
     "used only with milters, which are refused when they are set";
@@ -93,7 +96,6 @@ inline constexpr std::string_view virtual_domains =
 namespace not_built {
 inline constexpr std::string_view bare_newline_code = "the reply to a bare newline is 550";
 inline constexpr std::string_view bcc = "automatic copies are not built yet";
-inline constexpr std::string_view bind_address = "choosing the source address is not built yet";
 inline constexpr std::string_view bounces =
     "bounces and notices are not built yet: mail stays in the queue until it is delivered";
 inline constexpr std::string_view client_dialogue =

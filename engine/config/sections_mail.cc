@@ -42,6 +42,26 @@ std::vector<IpAddress> own_addresses(Evaluator& values) {
   return result;
 }
 
+bool has_word(Evaluator& values, std::string_view name, std::string_view word) {
+  for (const Word& one : values.list(name).words)
+    if (equals_ignoring_case(one.text, word)) return true;
+  return false;
+}
+
+void read_expansion(Evaluator& values, Domains& domains) {
+  domains.virtual_alias_expansion_limit =
+      values.small_integer("virtual_alias_expansion_limit", 1, INT32_MAX);
+  domains.virtual_alias_recursion_limit =
+      values.small_integer("virtual_alias_recursion_limit", 1, INT32_MAX);
+  domains.virtual_alias_address_length_limit =
+      values.small_integer("virtual_alias_address_length_limit", 1, INT32_MAX);
+  domains.propagate_virtual_extensions =
+      has_word(values, "propagate_unmatched_extensions", "virtual");
+  domains.propagate_alias_extensions = has_word(values, "propagate_unmatched_extensions", "alias");
+  domains.expand_owner_alias = values.boolean("expand_owner_alias");
+  domains.reset_owner_alias = values.boolean("reset_owner_alias");
+}
+
 }  // namespace
 
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
@@ -60,6 +80,7 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
   domains.alias_maps = lists.table_list("alias_maps");
   domains.virtual_alias_domains = lists.match_list("virtual_alias_domains");
   domains.virtual_alias_maps = lists.table_list("virtual_alias_maps");
+  domains.transport_maps = lists.table_list("transport_maps");
   domains.relay_clientcerts = lists.table_list("relay_clientcerts");
   domains.parent_domain_matches_subdomains = values.list("parent_domain_matches_subdomains");
   domains.own_addresses = own_addresses(values);
@@ -76,6 +97,7 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
     values.warning("mydestination",
                    "there are no mailboxes, and no alias_maps says where mail for these domains "
                    "goes: their recipients are refused");
+  read_expansion(values, domains);
 }
 
 void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings) {

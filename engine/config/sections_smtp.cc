@@ -56,48 +56,84 @@ void check_discarded_keywords(Evaluator& values) {
                                 printable(word.text, shown_bytes_max)));
 }
 
-// Transports are those of Postfix's master.cf that speak SMTP; both go to relayhost.
-std::string transport(Evaluator& values, std::string_view name) {
-  const std::string& text = values.text(name);
-  if (text == "relay" || text == "smtp") return text;
-  if (text == "relay:" || text == "smtp:") return text.substr(0, text.size() - 1);
-  values.error(name, fmt::format("\"{}\": only relay and smtp, without a next hop, are built yet; "
-                                 "set relayhost to where the mail goes",
-                                 printable(text, shown_bytes_max)));
-  return "smtp";
+// Not Postfix's syntax for relayhost, though its meaning is plain: Postfix takes the whole for a
+// host name and never delivers.
+std::string_view without_transport(Evaluator& values, const Word& word) {
+  std::string_view text = word.text;
+  for (const std::string_view prefix : {"smtp:[", "relay:["}) {
+    if (!text.starts_with(prefix)) continue;
+    text.remove_prefix(prefix.size() - 1);
+    values.report(
+        word, Severity::warning,
+        fmt::format("relayhost: \"{}\" is read as {}; Postfix would defer all mail",
+                    printable(word.text, shown_bytes_max), printable(text, shown_bytes_max)));
+  }
+  return text;
 }
 
-void read_next_hops(Evaluator& values, RelaySettings& relay) {
-  constexpr std::string_view name = "relayhost";
-  const std::string ports = values.text("known_tcp_ports");
-  const auto default_port = parse_port(values.text("smtp_tcp_port"), ports);
+void read_relayhost(Evaluator& values, RelaySettings& relay) {
+  relay.known_ports = values.text("known_tcp_ports");
+  const auto default_port = parse_port(values.text("smtp_tcp_port"), relay.known_ports);
   if (!default_port || *default_port == 0) values.error("smtp_tcp_port", "bad port");
-  const List hosts = values.list(name);
-  for (const Word& word : hosts.words) {
-    std::string_view text = word.text;
-    // Not Postfix's syntax for relayhost, though its meaning is plain: Postfix takes the whole for
-    // a host name and never delivers.
-    for (const std::string_view prefix : {"smtp:[", "relay:["}) {
-      if (!text.starts_with(prefix)) continue;
-      text.remove_prefix(prefix.size() - 1);
-      values.report(
-          word, Severity::warning,
-          fmt::format("{}: \"{}\" is read as {}; Postfix would defer all mail", name,
-                      printable(word.text, shown_bytes_max), printable(text, shown_bytes_max)));
-    }
-    auto hop = parse_next_hop(text, default_port.value_or(smtp_port), ports);
-    if (!hop)
-      values.report(word, Severity::error, fmt::format("{}: {}", name, hop.error()));
-    else if (!hop->bracketed)
-      values.report(word, Severity::error,
-                    fmt::format("{}: \"{}\" asks for an MX look-up, which is not built yet; write "
-                                "[{}]:{} for the host itself",
-                                name, printable(text, shown_bytes_max), hop->host, hop->port));
+  relay.default_port = default_port.value_or(smtp_port);
+  for (const Word& word : values.list("relayhost").words) {
+    const auto hops =
+        parse_next_hops(without_transport(values, word), relay.default_port, relay.known_ports);
+    if (hops)
+      relay.relayhost.insert(relay.relayhost.end(), hops->begin(), hops->end());
     else
-      relay.relayhost.push_back(std::move(*hop));
+      values.report(word, Severity::error, fmt::format("relayhost: {}", hops.error()));
   }
-  if (hosts.empty())
-    values.error(name, "is empty, and MX routing is not built yet: set relayhost = [host]:port");
+}
+
+// `transport`, `transport:` or `transport:next hop` of an address class. The transports are those
+// of Postfix's master.cf that speak SMTP. True: it is relay, not smtp.
+bool read_transport(Evaluator& values, std::string_view name, const RelaySettings& relay,
+                    std::vector<NextHop>& hosts) {
+  const std::string_view text = values.text(name);
+  const std::string_view transport = text.substr(0, text.find(':'));
+  const std::string_view next_hop =
+      transport.size() == text.size() ? "" : text.substr(transport.size() + 1);
+  if (transport != "relay" && transport != "smtp")
+    values.error(name, fmt::format("\"{}\": only relay and smtp are built",
+                                   printable(text, shown_bytes_max)));
+  if (auto hops = parse_next_hops(next_hop, relay.default_port, relay.known_ports))
+    hosts = hops->empty() ? relay.relayhost : std::move(*hops);
+  else
+    values.error(name, hops.error());
+  return transport == "relay";
+}
+
+void read_routes(Evaluator& values, RelaySettings& relay) {
+  read_relayhost(values, relay);
+  relay.relay_class_by_smtp = !read_transport(values, "relay_transport", relay, relay.relay_hosts);
+  relay.default_class_by_relay =
+      read_transport(values, "default_transport", relay, relay.default_hosts);
+  const bool missing = relay.relay_hosts.empty() || relay.default_hosts.empty();
+  if (missing && values.list("relayhost").empty())
+    values.error("relayhost",
+                 "is empty, and MX routing is not built yet: set relayhost = [host]:port");
+}
+
+std::optional<IpAddress> bind_address(Evaluator& values, std::string_view name, bool v6) {
+  const std::string& text = values.text(name);
+  if (text.empty()) return std::nullopt;
+  const auto address = parse_address(text);
+  if (!address || address->v6 != v6) {
+    values.error(name, fmt::format("bad IPv{} address \"{}\"", v6 ? 6 : 4,
+                                   printable(text, shown_bytes_max)));
+    return std::nullopt;
+  }
+  return address;
+}
+
+// A next hop that no protocol is left for would never be reached.
+void check_protocols(Evaluator& values, const RelaySettings& relay) {
+  for (const auto* hosts : {&relay.relay_hosts, &relay.default_hosts})
+    for (const NextHop& hop : *hosts)
+      if (hop.is_address && !(hop.address.v6 ? relay.ipv6 : relay.ipv4))
+        return values.error("inet_protocols",
+                            fmt::format("leaves no way to the next hop {}", hop.text));
 }
 
 }  // namespace
@@ -185,14 +221,16 @@ void read_server(Evaluator& values, Settings& settings) {
 
 void read_relay(Evaluator& values, Settings& settings) {
   RelaySettings& relay = settings.relay;
-  read_next_hops(values, relay);
-  relay.relay_transport = transport(values, "relay_transport");
-  relay.default_transport = transport(values, "default_transport");
-  const auto recipient_limit = [&](const std::string& name) {
-    return values.small_integer(name + "_destination_recipient_limit", 0, int_max);
-  };
-  relay.relay_recipient_limit = recipient_limit(relay.relay_transport);
-  relay.default_recipient_limit = recipient_limit(relay.default_transport);
+  read_routes(values, relay);
+  relay.ipv4 = settings.ipv4;
+  relay.ipv6 = settings.ipv6;
+  check_protocols(values, relay);
+  relay.bind_address = bind_address(values, "smtp_bind_address", false);
+  relay.bind_address6 = bind_address(values, "smtp_bind_address6", true);
+  relay.bind_address_enforce = values.boolean("smtp_bind_address_enforce");
+  relay.relay_recipient_limit =
+      values.small_integer("relay_destination_recipient_limit", 0, int_max);
+  relay.smtp_recipient_limit = values.small_integer("smtp_destination_recipient_limit", 0, int_max);
   relay.connect_timeout = values.time("smtp_connect_timeout", {}, time_max);
 
   smtp::ClientSettings& client = relay.client;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,6 +92,7 @@ struct Domains {
   std::string myorigin;
   List mydestination, mynetworks, relay_domains, relay_recipient_maps;
   List local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
+  List transport_maps;
   List relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   List parent_domain_matches_subdomains;
@@ -100,6 +102,10 @@ struct Domains {
   bool allow_untrusted_routing = false;
   bool allow_percent_hack = true, swap_bangpath = true;
   bool append_at_myorigin = true, append_dot_mydomain = false;
+  uint32_t virtual_alias_expansion_limit = 1000, virtual_alias_recursion_limit = 1000;
+  uint32_t virtual_alias_address_length_limit = 1000;
+  bool propagate_virtual_extensions = true, propagate_alias_extensions = false;
+  bool expand_owner_alias = false, reset_owner_alias = false;
 };
 
 struct QueueSettings {
@@ -110,11 +116,20 @@ struct QueueSettings {
 };
 
 struct RelaySettings {
-  std::vector<NextHop> relayhost;  // tried in order; never empty after load()
-  std::string relay_transport = "relay", default_transport = "smtp";
+  std::vector<NextHop> relayhost;  // tried in order
+  // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
+  // empty after load().
+  std::vector<NextHop> relay_hosts, default_hosts;
+  std::string known_ports;     // known_tcp_ports
+  uint16_t default_port = 25;  // smtp_tcp_port
+  bool ipv4 = true, ipv6 = true;
+  std::optional<IpAddress> bind_address, bind_address6;  // smtp_bind_address, …6
+  bool bind_address_enforce = false;
   uint32_t backend_connections = 100;      // ringmx_backend_connections, over all shards
-  uint32_t relay_recipient_limit = 50;     // relay_destination_recipient_limit
-  uint32_t default_recipient_limit = 50;   // default_destination_recipient_limit
+  uint32_t relay_recipient_limit = 50;     // relay_destination_recipient_limit; 0: none
+  uint32_t smtp_recipient_limit = 50;      // smtp_destination_recipient_limit
+  bool relay_class_by_smtp = false;        // relay_transport = smtp
+  bool default_class_by_relay = false;     // default_transport = relay
   Duration connect_timeout = seconds(30);  // smtp_connect_timeout; 0: the kernel's
   smtp::ClientSettings client;
 };

@@ -35,6 +35,7 @@ class Counter {
   X(messages_discarded, "messages thrown away as policy says (DISCARD)")       \
   X(recipients_sent, "recipients delivered to the backend")                    \
   X(recipients_deferred, "delivery attempts of a recipient that were put off") \
+  X(recipients_discarded, "recipients thrown away by a rule")                  \
   X(outcome_unknown, "connections lost between the final dot and its reply")   \
   X(messages_done, "messages with no recipient left")                          \
   X(queued, "messages in the queue now")                                       \

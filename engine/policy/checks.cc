@@ -6,6 +6,7 @@
 #include "engine/policy/expand.h"
 #include "engine/policy/hostname.h"
 #include "engine/policy/reply.h"
+#include "engine/policy/route.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -310,10 +311,23 @@ Evaluation::Result Evaluation::user_unknown(uint16_t code, const Object& object,
 // An alias that can't be followed to its end is no place to accept mail for.
 Evaluation::Result Evaluation::expandable(const Object& object) {
   if (object.object_class == ObjectClass::sender) return Result::dunno;
-  Expansion expansion(policy_);
-  if (expansion.add(object.name)) return Result::dunno;
-  effects_.notes.push_back({"warn", expansion.problem()});
+  Expansion expansion;
+  const Expansion::Result result = expansion.expand(policy_, object.name);
+  if (result == Expansion::Result::ok && expansion.deliverable()) return Result::dunno;
+  effects_.notes.push_back({"warn", expansion.warnings().empty() ? "an alias table failed"
+                                                                 : expansion.warnings().front()});
   return refused(refuse(451, {4, 3, 0}, {"<", object.name, ">: Temporary lookup failure"}), true);
+}
+
+// transport_maps may say `error:text`.
+Evaluation::Result Evaluation::routable(const Object& object) {
+  if (policy_.transport_maps.empty()) return Result::dunno;
+  const Route way = route(policy_, object.name);
+  if (way.kind != Route::Kind::error) return Result::dunno;
+  const bool sender = object.object_class == ObjectClass::sender;
+  return refused(refuse(550, way.enhanced,
+                        {"<", object.name, ">: ", sender ? "Sender" : "Recipient",
+                         " address rejected: ", way.text.view()}));
 }
 
 // A local address exists when local_recipient_maps (if any) lists it and an alias says where its
@@ -349,16 +363,16 @@ Evaluation::Result Evaluation::unlisted(const Object& object) {
   }
   switch (address.address_class) {
     case AddressClass::other:
-      return Result::dunno;
+      return routable(object);
     case AddressClass::local:
       return listed_locally(address, object);
     case AddressClass::virtual_alias:  // only what virtual_alias_maps knows exists
       return user_unknown(policy_.codes.unknown_virtual_alias, object, virtual_alias_table);
     case AddressClass::relay:
-      if (!policy_.relay_recipient_maps) return Result::dunno;
+      if (!policy_.relay_recipient_maps) return routable(object);
       switch (find_address(*policy_.relay_recipient_maps, address)) {
         case maps::Outcome::hit:
-          return Result::dunno;
+          return routable(object);
         case maps::Outcome::miss:
           return user_unknown(policy_.codes.unknown_relay_recipient, object,
                               " in relay recipient table");

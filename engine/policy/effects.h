@@ -26,10 +26,11 @@ struct Effects {
   std::vector<LogNote> notes;
   Duration sleep;
   bool discard = false;  // the message is taken and thrown away
+  bool hold = false;     // … and waits in the queue until a person releases it
 
   bool empty() const {
     return prepend.empty() && redirect.empty() && bcc.empty() && notes.empty() &&
-           sleep == Duration() && !discard;
+           sleep == Duration() && !discard && !hold;
   }
 };
 

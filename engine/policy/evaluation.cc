@@ -342,6 +342,7 @@ Evaluation::Result Evaluation::act(std::string_view value, const Object& object)
       note("warn", object, text(""));
       return Result::dunno;
     case AccessAction::Kind::discard:
+    case AccessAction::Kind::hold:
     case AccessAction::Kind::redirect:
     case AccessAction::Kind::bcc:
     case AccessAction::Kind::prepend:
@@ -349,9 +350,6 @@ Evaluation::Result Evaluation::act(std::string_view value, const Object& object)
     // Mail is neither accepted without the filter that was asked for nor delivered at once.
     case AccessAction::Kind::filter:
       effects_.notes.push_back({"warn", "FILTER in an access table is not supported"});
-      return server_error();
-    case AccessAction::Kind::hold:
-      effects_.notes.push_back({"warn", "HOLD in an access table is not supported yet"});
       return server_error();
     case AccessAction::Kind::restrictions:
       return evaluate_names(action.text, object);
@@ -377,6 +375,11 @@ Evaluation::Result Evaluation::act_on_message(const AccessAction& action, const 
     triggers("discard", "triggers DISCARD action");
     effects_.discard = true;
     return Result::ok;
+  }
+  if (action.kind == AccessAction::Kind::hold) {
+    triggers("hold", "triggers HOLD action");
+    effects_.hold = true;
+    return Result::dunno;
   }
   if (action.kind == AccessAction::Kind::prepend) {
     const bool fits =

@@ -139,6 +139,7 @@ class Evaluation {
   Result user_unknown(uint16_t code, const Object& object, std::string_view table);
   Result without_destination(const Object& object);
   Result expandable(const Object& object);
+  Result routable(const Object& object);
   Result listed_locally(const ResolvedAddress& address, const Object& object);
   Result unknown_domain(const Object& object);
   Result unknown_client(NameStatus status, smtp::EnhancedCode enhanced, std::string_view what);

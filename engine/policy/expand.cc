@@ -1,180 +1,337 @@
 #include "engine/policy/expand.h"
 
 #include <algorithm>
+#include <unordered_set>
 
+#include "engine/policy/find.h"
 #include "engine/policy/resolve.h"
-#include "maps/keys.h"
+#include "engine/policy/route.h"
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
-#include "proto/mail/address.h"
+#include "proto/mail/address_list.h"
 
 namespace mx::policy {
 
 namespace {
 
-struct Found {
-  maps::Outcome outcome = maps::Outcome::miss;
-  std::string value;
-  size_t index = 0;  // of the key
-};
+using Result = Expansion::Result;
 
-// All tables are asked for one key before the next key.
-Found find(const Tables& tables, std::span<const maps::Key> keys) {
-  Found found;
-  for (const TablePointer& table : tables) {
-    maps::ValueText made;
-    const maps::AnyTable::First first = table->find_first(keys, made);
-    if (first.lookup.outcome == maps::Outcome::miss) continue;
-    found = {first.lookup.outcome, std::string(first.lookup.value), first.index};
-    keys = keys.first(first.index);
-  }
-  return found;
+constexpr size_t shown_bytes_max = 100;
+
+std::string shown(std::string_view text) {
+  return printable(text, shown_bytes_max);
 }
 
-// What stands between angle brackets, else the whole.
-std::string_view without_display_name(std::string_view item) {
-  const size_t open = item.rfind('<');
-  if (open == std::string_view::npos || !item.ends_with('>')) return item;
-  return item.substr(open + 1, item.size() - open - 2);
+// `user@site` with an extension before its `@`.
+std::string with_extension(std::string address, std::string_view extension) {
+  address.insert(std::min(address.rfind('@'), address.size()), extension);
+  return address;
 }
 
-std::string_view extension_of(const Policy& policy, std::string_view local) {
-  const auto user = policy.delimiter.split(local);
-  return user ? local.substr(*user) : std::string_view{};
+bool is_delivered_by_alias_only(std::string_view result) {
+  return result.starts_with('|') || result.starts_with('/') ||
+         starts_with_ignoring_case(result, ":include:");
+}
+
+// Its mail is thrown away when it has no alias, so that nothing bounces to and fro.
+bool is_system_address(const Policy& policy, std::string_view local) {
+  return equals_ignoring_case(local, "postmaster") ||
+         equals_ignoring_case(local, "mailer-daemon") ||
+         equals_ignoring_case(local, policy.delimiter.double_bounce_sender);
 }
 
 }  // namespace
 
-std::vector<std::string_view> split_addresses(std::string_view value) {
-  std::vector<std::string_view> items;
-  size_t start = 0;
-  bool quoted = false;
-  int brackets = 0, comments = 0;
-  const auto end_item = [&](size_t end) {
-    const std::string_view item = trim(value.substr(start, end - start));
-    if (!item.empty()) items.push_back(item);
-    start = end + 1;
+// One expansion under way.
+class Expander {
+ public:
+  Expander(const Policy& policy, Expansion& out) : policy_(policy), out_(out) {}
+  // `address` as on the wire.
+  Result add(uint32_t original, std::string_view address, bool with_virtual);
+
+ private:
+  struct Alias {  // an alias whose results are being expanded
+    std::string name;
+    const std::string* sender = nullptr;
+    uint32_t depth = 0;
   };
-  for (size_t i = 0; i < value.size(); ++i) {
-    const char c = value[i];
-    if (c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (quoted) {
-      continue;
-    } else if (c == '(') {
-      ++comments;
-    } else if (c == ')') {
-      comments -= comments > 0;
-    } else if (c == '<') {
-      ++brackets;
-    } else if (c == '>') {
-      brackets -= brackets > 0;
-    } else if (c == ',' && brackets == 0 && comments == 0) {
-      end_item(i);
+  Result map_virtual(std::vector<std::string>& addresses);
+  Result map_virtual_once(std::vector<std::string>& addresses, size_t at, bool& changed);
+  Result deliver(const std::string& address, const Alias& from);
+  Result deliver_local(const ResolvedAddress& address, const Alias& from);
+  Result expand_alias(std::string_view name, std::string_view value, std::string_view extension,
+                      const Alias& from);
+  Result find_owner(const std::string& name, std::string& sender);
+  Result undeliverable(const ResolvedAddress& address, const Alias& from, std::string_view why);
+  Result emit(const ResolvedAddress& address, const Alias& from);
+  bool complete(std::string& address) const;
+
+  const Policy& policy_;
+  Expansion& out_;
+  uint32_t original_ = 0;
+  std::unordered_set<std::string> seen_;    // aliases of this recipient
+  std::unordered_set<std::string> selves_;  // virtual aliases that name themselves
+};
+
+bool Expander::complete(std::string& address) const {
+  const ResolvedAddress resolved = resolve(policy_, address);
+  if (!resolved.tempfail) address = resolved.text.view();
+  return !resolved.tempfail;
+}
+
+Result Expander::add(uint32_t original, std::string_view address, bool with_virtual) {
+  original_ = original;
+  seen_.clear();
+  maps::KeyText internal;
+  if (!maps::unquote_address(internal, address)) return Result::limit;
+  std::vector<std::string> addresses{std::string(internal.view())};
+  if (!complete(addresses.front())) return Result::tempfail;
+  if (with_virtual) {
+    const Result mapped = map_virtual(addresses);
+    if (mapped != Result::ok) return mapped;
+  }
+  for (const std::string& each : addresses)
+    if (const Result result = deliver(each, {}); result != Result::ok) return result;
+  return Result::ok;
+}
+
+// Each address that has an entry is replaced by what the entry says, which is looked up in turn.
+Result Expander::map_virtual(std::vector<std::string>& addresses) {
+  if (policy_.virtual_alias_maps.empty()) return Result::ok;
+  selves_.clear();
+  const std::string first = addresses.front();
+  for (size_t at = 0; at < addresses.size(); ++at) {
+    for (uint32_t count = 0;; ++count) {
+      if (addresses.size() > policy_.virtual_alias_expansion_limit ||
+          count >= policy_.virtual_alias_recursion_limit) {
+        out_.warnings_.push_back("unreasonable virtual_alias_maps map " +
+                                 std::string(count > 0 ? "nesting" : "expansion size") + " for " +
+                                 shown(first) + " -- message not accepted, try again later");
+        return Result::limit;
+      }
+      if (selves_.contains(lower(addresses[at]))) break;
+      bool changed = false;
+      const Result result = map_virtual_once(addresses, at, changed);
+      if (result != Result::ok) return result;
+      if (!changed) break;
     }
   }
-  if (start < value.size()) end_item(value.size());
-  return items;
+  return Result::ok;
 }
 
-bool Expansion::fail(std::string_view address, std::string_view why) {
-  if (problem_.empty()) problem_ = "<" + printable(address, 200) + ">: " + std::string(why);
-  return false;
-}
-
-void Expansion::keep(std::string_view address) {
-  if (std::ranges::find(recipients_, address) == recipients_.end())
-    recipients_.emplace_back(address);
-}
-
-bool Expansion::add(std::string_view address) {
-  steps_ = 0;
-  return expand(address, 0);
-}
-
-bool Expansion::expand(std::string_view address, uint32_t depth) {
-  if (depth > limits::alias_depth_max) return fail(address, "possible alias database loop");
-  if (++steps_ > limits::alias_steps_max || recipients_.size() >= limits::alias_recipients_max)
-    return fail(address, "the aliases name too many recipients");
-  maps::KeyText unquoted;
-  if (!maps::unquote_address(unquoted, address)) return fail(address, "address too long");
-  const ResolvedAddress resolved = resolve(policy_, unquoted.view());
-  if (resolved.tempfail) return fail(address, "Temporary lookup failure");
-  const bool local = resolved.address_class == AddressClass::local;
+Result Expander::map_virtual_once(std::vector<std::string>& addresses, size_t at, bool& changed) {
+  const std::string address = addresses[at];
+  const size_t sign = std::min(address.rfind('@'), address.size());
+  const std::string_view local = std::string_view(address).substr(0, sign);
+  const std::string_view domain =
+      sign < address.size() ? std::string_view(address).substr(sign + 1) : std::string_view{};
+  const ResolvedAddress resolved = resolve(policy_, address);
+  if (resolved.tempfail) return Result::tempfail;
+  const bool is_local = resolved.address_class == AddressClass::local ||
+                        equals_ignoring_case(domain, policy_.myorigin);
   maps::KeyList keys;
-  maps::address_keys(keys, resolved.local(), resolved.domain(),
-                     local || equals_ignoring_case(resolved.domain(), policy_.myorigin),
-                     policy_.delimiter);
-  Found found = find(policy_.virtual_alias_maps, keys.keys());
-  if (found.outcome == maps::Outcome::hit) {
-    // Only where the key without the extension was found the extension goes on.
-    std::string_view extension = extension_of(policy_, resolved.local());
-    const std::string key = lower(keys.keys()[found.index].text);
-    if (key.starts_with('@') || key.find(lower(extension)) != std::string::npos) extension = {};
-    return follow(found.value, resolved.text.view(), extension, false, depth);
+  maps::address_keys(keys, local, domain, is_local, policy_.delimiter);
+  maps::ValueText made;
+  const Found found = find_in(policy_.virtual_alias_maps, keys.keys(), made);
+  if (found.lookup.outcome == maps::Outcome::tempfail) return Result::tempfail;
+  changed = found.lookup.is_hit();
+  if (!changed) return Result::ok;
+
+  // The extension is passed on when the entry is one for the address without it.
+  std::string_view extension;
+  const std::string_view key = keys.keys()[found.index].text;
+  if (const auto user = policy_.delimiter.split(local);
+      user && policy_.propagate_virtual_extensions && !key.starts_with('@')) {
+    maps::KeyList whole;
+    maps::address_keys(whole, local, domain, is_local, {});
+    const auto same = [&](const maps::Key& one) { return one.text == key; };
+    if (std::ranges::none_of(whole.keys(), same)) extension = local.substr(*user);
   }
-  if (found.outcome == maps::Outcome::tempfail) return fail(address, "Temporary lookup failure");
-  if (resolved.address_class == AddressClass::virtual_alias)
-    return fail(address, "User unknown in virtual alias table");
-  if (local) {
-    keys.clear();
-    maps::alias_keys(keys, resolved.local(), policy_.delimiter);
-    found = find(policy_.alias_maps, keys.keys());
-    if (found.outcome == maps::Outcome::tempfail) return fail(address, "Temporary lookup failure");
-    if (found.outcome == maps::Outcome::hit)
-      return follow(found.value, resolved.text.view(), "", true, depth);
+  mail::AddressList list(found.lookup.value);
+  std::string result;
+  bool first = true;
+  while (list.next(result)) {
+    if (result.starts_with('@')) result.insert(0, local);
+    if (!complete(result)) return Result::tempfail;
+    result = with_extension(std::move(result), extension);
+    if (result.size() > policy_.virtual_alias_address_length_limit) {
+      out_.warnings_.push_back("unreasonable virtual_alias_maps result " + shown(result) +
+                               "... -- message not accepted, try again later");
+      return Result::limit;
+    }
+    if (equals_ignoring_case(result, address)) selves_.insert(lower(address));
+    if (first)
+      addresses[at] = result;
+    else
+      addresses.push_back(result);
+    first = false;
+    if (addresses.size() > policy_.virtual_alias_expansion_limit) return Result::ok;  // told above
   }
-  // What a client sent goes on as it came, what a table says with its domain completed.
-  if (depth == 0) {
-    keep(address);
-    return true;
-  }
-  maps::KeyText wire;
-  if (!maps::quote_local(wire, resolved.local()) || !wire.append("@") ||
-      !wire.append(resolved.domain()))
-    return fail(address, "address too long");
-  keep(wire.view());
-  return true;
+  changed = !first;
+  return Result::ok;
 }
 
-bool Expansion::follow(std::string_view value, std::string_view from, std::string_view extension,
-                       bool is_alias, uint32_t depth) {
-  const auto items = split_addresses(value);
-  if (items.empty()) return fail(from, "the alias names nobody");
-  return std::ranges::all_of(items, [&](std::string_view item) {
-    return follow_item(item, from, extension, is_alias, depth);
+Result Expander::deliver(const std::string& address, const Alias& from) {
+  const ResolvedAddress resolved = resolve(policy_, address);
+  if (resolved.tempfail) return Result::tempfail;
+  if (resolved.address_class != AddressClass::local) return emit(resolved, from);
+  if (!policy_.transport_maps.empty() && route(policy_, resolved.text.view()).from_table)
+    return emit(resolved, from);  // not local(8)'s
+  return deliver_local(resolved, from);
+}
+
+Result Expander::deliver_local(const ResolvedAddress& address, const Alias& from) {
+  if (from.depth > limits::alias_depth_max)
+    return undeliverable(address, from, "possible alias database loop");
+  maps::KeyList keys;
+  maps::alias_keys(keys, address.local(), policy_.delimiter);
+  maps::ValueText made;
+  const Found found = find_in(policy_.alias_maps, keys.keys(), made);
+  if (found.lookup.outcome == maps::Outcome::tempfail) return Result::tempfail;
+  if (!found.lookup.is_hit()) {
+    if (!is_system_address(policy_, address.local()))
+      return undeliverable(address, from, "no alias, and there is no local delivery");
+    out_.warnings_.push_back("mail for " + shown(address.text.view()) +
+                             " is discarded: it has no alias");
+    return Result::ok;
+  }
+  const std::string name(keys.keys()[found.index].text);
+  if (name == from.name)  // the real user of that name
+    return undeliverable(address, from, "an alias names itself, and there is no local delivery");
+  if (!seen_.insert(name).second) return Result::ok;  // its results are in already
+  const std::string_view extension = policy_.propagate_alias_extensions && found.index > 0
+                                         ? address.local().substr(name.size())
+                                         : std::string_view{};
+  const uint32_t before = out_.size();
+  const std::string value(found.lookup.value);
+  const Result result = expand_alias(name, value, extension, from);
+  if (result != Result::ok || out_.size() > before || from.depth > 0) return result;
+  return undeliverable(address, from, "its alias expands to nothing");
+}
+
+Result Expander::expand_alias(std::string_view name, std::string_view value,
+                              std::string_view extension, const Alias& from) {
+  Alias alias{std::string(name), policy_.reset_owner_alias ? nullptr : from.sender, from.depth + 1};
+  std::string owner;
+  const Result found = find_owner(alias.name, owner);
+  if (found != Result::ok) return found;
+  if (!owner.empty()) alias.sender = &owner;
+  mail::AddressList list(value);
+  std::string each;
+  while (list.next(each)) {
+    if (is_delivered_by_alias_only(each)) {
+      const ResolvedAddress user = resolve(policy_, alias.name);
+      if (user.tempfail) return Result::tempfail;
+      const Result kept =
+          undeliverable(user, from, "files, commands and :include: are not delivered to here");
+      if (kept != Result::ok) return kept;
+      continue;
+    }
+    each = with_extension(std::move(each), extension);
+    if (!complete(each)) return Result::tempfail;
+    const ResolvedAddress resolved = resolve(policy_, each);
+    if (resolved.tempfail) return Result::tempfail;
+    std::vector<std::string> addresses{each};
+    // What leaves local(8) goes through cleanup again.
+    if (resolved.address_class != AddressClass::local)
+      if (const Result mapped = map_virtual(addresses); mapped != Result::ok) return mapped;
+    for (const std::string& one : addresses)
+      if (const Result result = deliver(one, alias); result != Result::ok) return result;
+  }
+  return Result::ok;
+}
+
+// An alias owner-NAME makes that the envelope sender of what alias NAME sends.
+Result Expander::find_owner(const std::string& name, std::string& sender) {
+  const std::string owner = "owner-" + name;
+  const maps::Key key{owner, false};
+  maps::ValueText made;
+  const Found found = find_in(policy_.alias_maps, {&key, 1}, made);
+  if (found.lookup.outcome == maps::Outcome::tempfail) return Result::tempfail;
+  if (!found.lookup.is_hit()) return Result::ok;
+  std::string address = owner;
+  if (policy_.expand_owner_alias) {
+    mail::AddressList list(found.lookup.value);
+    if (!list.next(address)) address = owner;
+  }
+  if (!complete(address)) return Result::tempfail;
+  sender = address;
+  return Result::ok;
+}
+
+// Stays a recipient, so that the operator finds it in the queue.
+Result Expander::undeliverable(const ResolvedAddress& address, const Alias& from,
+                               std::string_view why) {
+  out_.warnings_.push_back("mail for " + shown(address.text.view()) +
+                           " can't be delivered: " + std::string(why));
+  out_.deliverable_ = false;
+  return emit(address, from);
+}
+
+Result Expander::emit(const ResolvedAddress& address, const Alias& from) {
+  if (out_.size() == limits::recipients_max) return Result::limit;
+  maps::KeyText local;
+  if (!maps::quote_local(local, address.local())) return Result::limit;
+  Expansion::Recipient recipient;
+  recipient.original = original_;
+  recipient.address = local.view();
+  if (address.local_size != address.text.size())
+    recipient.address.append("@").append(address.domain());
+  if (from.sender != nullptr) {
+    const maps::AddressParts parts = maps::split_address(*from.sender);
+    if (!maps::quote_local(local, parts.local)) return Result::limit;
+    recipient.owned = true;
+    recipient.sender = local.view();
+    if (parts.has_domain) recipient.sender.append("@").append(parts.domain);
+  }
+  // A table may hold any byte; on the wire they would be commands.
+  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; };
+  if (std::ranges::any_of(recipient.address, is_control) ||
+      std::ranges::any_of(recipient.sender, is_control)) {
+    out_.warnings_.push_back("control bytes in an expansion: " + shown(recipient.address));
+    return Result::limit;
+  }
+  if (recipient.address.size() > limits::envelope_address_bytes_max ||
+      recipient.sender.size() > limits::envelope_address_bytes_max)
+    return Result::limit;
+  out_.recipients_.push_back(std::move(recipient));
+  return Result::ok;
+}
+
+// The same address out of the same RCPT is one recipient, as with enable_original_recipient = yes.
+void Expansion::drop_duplicates(const smtp::Transaction& transaction) {
+  if (recipients_.size() < 2) return;
+  std::unordered_set<std::string> seen;
+  seen.reserve(recipients_.size());
+  std::erase_if(recipients_, [&](const Recipient& one) {
+    const bool named = one.original < transaction.recipient_count();
+    const std::string_view original = named ? transaction.recipient(one.original) : "";
+    std::string key = lower(original) + '\n' + lower(one.address) + '\n';
+    if (one.owned) key += lower(one.sender) + '\n';
+    return !seen.insert(std::move(key)).second;
   });
 }
 
-bool Expansion::follow_item(std::string_view item, std::string_view from,
-                            std::string_view extension, bool is_alias, uint32_t depth) {
-  const std::string_view bare = item.starts_with('"') ? item.substr(1) : item;
-  if (bare.starts_with('|') || bare.starts_with('/') || bare.starts_with(":include:"))
-    return fail(from, "delivery to commands, files and :include: lists is not supported");
-  const auto path = mail::parse_path(without_display_name(item), mail::PathRules::lenient);
-  std::string text;
-  if (item.starts_with('@')) {  // a whole domain stands for another: the local part stays
-    extension = {};
-    text = std::string(from.substr(0, from.rfind('@'))) + std::string(item);
-  } else if (!path || path->address.null() || !path->rest.empty()) {
-    return fail(from, "the alias names an address that can't be read: " + printable(item, 100));
-  } else {
-    text = path->address.text();
-  }
-  if (!extension.empty()) text.insert(std::min(text.rfind('@'), text.size()), extension);
-  // An entry that names itself ends there: virtual(5) does so to except an address; in aliases(5)
-  // it means the mailbox of that name, and there are no mailboxes.
-  maps::KeyText unquoted;
-  if (!maps::unquote_address(unquoted, text)) return fail(from, "address too long");
-  const ResolvedAddress resolved = resolve(policy_, unquoted.view());
-  if (!resolved.tempfail && equals_ignoring_case(resolved.text.view(), from)) {
-    if (is_alias) return fail(from, "the alias names itself, and there are no mailboxes");
-    keep(text);
-    return true;
-  }
-  return expand(text, depth + 1);
+Expansion::Result Expansion::expand(const Policy& policy, const smtp::Transaction& transaction,
+                                    const Rewrites& rewrites) {
+  recipients_.clear();  // their memory is used again
+  warnings_.clear();
+  deliverable_ = true;
+  Expander expander(policy, *this);
+  const uint32_t count = transaction.recipient_count();
+  if (!rewrites.redirect.empty()) return expander.add(count, rewrites.redirect, false);
+  for (uint32_t i = 0; i < count; ++i)
+    if (const Result result = expander.add(i, transaction.recipient(i), true); result != Result::ok)
+      return result;
+  for (const std::string& bcc : rewrites.bcc)
+    if (const Result result = expander.add(count, bcc, true); result != Result::ok) return result;
+  drop_duplicates(transaction);
+  return Result::ok;
+}
+
+Expansion::Result Expansion::expand(const Policy& policy, std::string_view address) {
+  *this = {};
+  return Expander(policy, *this).add(0, address, true);
 }
 
 }  // namespace mx::policy

@@ -1,53 +1,66 @@
-// engine/policy/expand.h - who gets a message that was accepted for somebody: virtual_alias_maps
-// and, for domains that are local, aliases(5), followed until no table says more. Private lists,
-// so that the queue holds the recipients that are delivered to and nothing else.
+// engine/policy/expand.h - who gets a message in the end: virtual_alias_maps and aliases(5).
 //
-// Pure; the tables are those of the snapshot. An expansion that cannot be made whole (a table that
-// fails, a loop, a command or file as a target) makes nothing: the recipient is refused for now.
-// Cost: two look-ups for an address that no table knows.
+// Postfix's cleanup maps every recipient through virtual_alias_maps, again and again; its local(8)
+// then expands what is in mydestination by alias_maps. Here both happen before the message is made
+// durable, so that a 250 covers all recipients. Expansion is a pure function of the snapshot; its
+// memory is the Expansion's, which the owner uses again. Cost without a table: one resolve() a
+// recipient. With tables: bounded by virtual_alias_expansion_limit and _recursion_limit, and by
+// recipients_max.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/policy/policy.h"
+#include "proto/smtp/transaction.h"
 
 namespace mx::policy {
 
-class Expansion {
- public:
-  explicit Expansion(const Policy& policy) : policy_(policy) {}
-
-  // Adds the recipients that `address` (as it is on the wire) stands for, each once. False: it
-  // can't be expanded; problem() says why, and recipients() is of no use.
-  bool add(std::string_view address);
-  // As they go on the wire, in the order in which they came.
-  const std::vector<std::string>& recipients() const { return recipients_; }
-  const std::string& problem() const { return problem_; }
-
-  // Whether tables of `policy` could change a recipient at all.
-  static bool is_wanted(const Policy& policy) {
-    return !policy.alias_maps.empty() || !policy.virtual_alias_maps.empty();
-  }
-
- private:
-  bool expand(std::string_view address, uint32_t depth);
-  bool follow(std::string_view value, std::string_view from, std::string_view extension,
-              bool is_alias, uint32_t depth);
-  bool follow_item(std::string_view item, std::string_view from, std::string_view extension,
-                   bool is_alias, uint32_t depth);
-  void keep(std::string_view address);
-  bool fail(std::string_view address, std::string_view why);
-
-  const Policy& policy_;
-  std::vector<std::string> recipients_;
-  std::string problem_;
-  uint32_t steps_ = 0;
+// What access(5) made of the recipients.
+struct Rewrites {
+  std::string_view redirect;         // all mail to here instead; empty: none
+  std::span<const std::string> bcc;  // these as well
 };
 
-// Splits the value of an alias at the commas outside quotes, comments and angle brackets; blanks
-// around the items are gone. Views of `value`.
-std::vector<std::string_view> split_addresses(std::string_view value);
+class Expansion {
+ public:
+  enum class Result : uint8_t {
+    ok,        // recipients() may be empty: all that was asked for is thrown away
+    tempfail,  // a table could not be asked
+    limit,     // more than an expansion may be
+  };
+
+  Result expand(const Policy& policy, const smtp::Transaction& transaction,
+                const Rewrites& rewrites);
+  // Of one address, to see whether it can be delivered to.
+  Result expand(const Policy& policy, std::string_view address);
+
+  uint32_t size() const { return static_cast<uint32_t>(recipients_.size()); }
+  // In the form in which it goes on the wire.
+  std::string_view address(uint32_t i) const { return recipients_[i].address; }
+  // owner-NAME's, when the recipient came out of alias NAME that has one.
+  bool has_own_sender(uint32_t i) const { return recipients_[i].owned; }
+  std::string_view own_sender(uint32_t i) const { return recipients_[i].sender; }
+  // Nobody among the recipients is without a place to be delivered to.
+  bool deliverable() const { return deliverable_; }
+  // What the log should say.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  friend class Expander;
+  struct Recipient {
+    uint32_t original = 0;  // index of the RCPT, or behind them
+    bool owned = false;
+    std::string address, sender;
+  };
+  void drop_duplicates(const smtp::Transaction& transaction);
+
+  std::vector<Recipient> recipients_;
+  std::vector<std::string> warnings_;
+  bool deliverable_ = true;
+};
 
 }  // namespace mx::policy

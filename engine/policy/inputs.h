@@ -38,6 +38,7 @@ struct PolicyInputs {
   // Address classes. /file elements are already replaced by their contents.
   Tokens mydestination, relay_domains, relay_recipient_maps, mynetworks;
   Tokens local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
+  Tokens transport_maps;
   Tokens relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   Tokens parent_domain_matches_subdomains;
@@ -50,6 +51,12 @@ struct PolicyInputs {
   bool append_at_myorigin = true, append_dot_mydomain = false;
   bool swap_bangpath = true, allow_percent_hack = true;
   bool allow_untrusted_routing = false;
+
+  // Expansion.
+  uint32_t virtual_alias_expansion_limit = 1000, virtual_alias_recursion_limit = 1000;
+  uint32_t virtual_alias_address_length_limit = 1000;
+  bool propagate_virtual_extensions = true, propagate_alias_extensions = false;
+  bool expand_owner_alias = false, reset_owner_alias = false;
 
   // smtpd_*_restrictions, word by word.
   Tokens client, helo, sender, relay, recipient, data, end_of_data;

@@ -39,6 +39,7 @@ void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& polic
                                                     maps::SubdomainStyle::exact, tables, errors);
   policy.alias_maps = open_tables(inputs.alias_maps, tables, errors);
   policy.virtual_alias_maps = open_tables(inputs.virtual_alias_maps, tables, errors);
+  policy.transport_maps = open_tables(inputs.transport_maps, tables, errors);
   policy.relay_clientcerts = open_tables(inputs.relay_clientcerts, tables, errors);
   if (!inputs.local_recipient_maps.empty())
     policy.local_recipient_maps = open_tables(inputs.local_recipient_maps, tables, errors);
@@ -67,6 +68,14 @@ std::expected<Policy, std::vector<ConfigError>> compile(const PolicyInputs& inpu
   policy.swap_bangpath = inputs.swap_bangpath;
   policy.allow_percent_hack = inputs.allow_percent_hack;
   policy.allow_untrusted_routing = inputs.allow_untrusted_routing;
+  policy.transport_style = style_of("transport_maps", inputs);
+  policy.virtual_alias_expansion_limit = inputs.virtual_alias_expansion_limit;
+  policy.virtual_alias_recursion_limit = inputs.virtual_alias_recursion_limit;
+  policy.virtual_alias_address_length_limit = inputs.virtual_alias_address_length_limit;
+  policy.propagate_virtual_extensions = inputs.propagate_virtual_extensions;
+  policy.propagate_alias_extensions = inputs.propagate_alias_extensions;
+  policy.expand_owner_alias = inputs.expand_owner_alias;
+  policy.reset_owner_alias = inputs.reset_owner_alias;
   policy.relay_before_recipient = inputs.relay_before_recipient;
   policy.delay_reject = inputs.delay_reject;
   policy.reject_unlisted_recipient = inputs.reject_unlisted_recipient;

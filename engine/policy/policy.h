@@ -85,7 +85,7 @@ using Tables = std::vector<TablePointer>;  // asked in order
 struct Policy {
   MatchList mydestination, virtual_alias_domains, relay_domains, mynetworks;
   std::optional<Tables> local_recipient_maps, relay_recipient_maps;  // none: every address exists
-  Tables alias_maps, virtual_alias_maps;
+  Tables alias_maps, virtual_alias_maps, transport_maps;
   Tables relay_clientcerts;  // by fingerprint of a certificate or of its public key
   std::vector<IpAddress> own_addresses;
   maps::Delimiter delimiter;
@@ -94,6 +94,12 @@ struct Policy {
   bool append_at_myorigin = true, append_dot_mydomain = false;
   bool swap_bangpath = true, allow_percent_hack = true;
   bool allow_untrusted_routing = false;
+
+  maps::SubdomainStyle transport_style = maps::SubdomainStyle::dot;
+  uint32_t virtual_alias_expansion_limit = 1000, virtual_alias_recursion_limit = 1000;
+  uint32_t virtual_alias_address_length_limit = 1000;
+  bool propagate_virtual_extensions = true, propagate_alias_extensions = false;
+  bool expand_owner_alias = false, reset_owner_alias = false;
 
   RestrictionList client, helo, sender, relay, recipient, data, end_of_data;
   std::vector<RestrictionClass> classes;

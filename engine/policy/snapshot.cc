@@ -26,6 +26,7 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.local_recipient_maps = tokens_of(domains.local_recipient_maps, main_cf);
   in.alias_maps = tokens_of(domains.alias_maps, main_cf);
   in.virtual_alias_domains = tokens_of(domains.virtual_alias_domains, main_cf);
+  in.transport_maps = tokens_of(domains.transport_maps, main_cf);
   in.virtual_alias_maps = tokens_of(domains.virtual_alias_maps, main_cf);
   in.relay_clientcerts = tokens_of(domains.relay_clientcerts, main_cf);
   in.parent_domain_matches_subdomains =
@@ -42,6 +43,13 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.swap_bangpath = domains.swap_bangpath;
   in.allow_percent_hack = domains.allow_percent_hack;
   in.allow_untrusted_routing = domains.allow_untrusted_routing;
+  in.virtual_alias_expansion_limit = domains.virtual_alias_expansion_limit;
+  in.virtual_alias_recursion_limit = domains.virtual_alias_recursion_limit;
+  in.virtual_alias_address_length_limit = domains.virtual_alias_address_length_limit;
+  in.propagate_virtual_extensions = domains.propagate_virtual_extensions;
+  in.propagate_alias_extensions = domains.propagate_alias_extensions;
+  in.expand_owner_alias = domains.expand_owner_alias;
+  in.reset_owner_alias = domains.reset_owner_alias;
   const config::Restrictions& restrictions = settings.restrictions;
   in.client = tokens_of(restrictions.client, main_cf);
   in.helo = tokens_of(restrictions.helo, main_cf);

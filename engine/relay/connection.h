@@ -17,13 +17,17 @@ struct AlignedFree {
 };
 
 struct Outbound::Connection {
-  Connection(uint32_t own_slot, policy::SettingsPointer pinned)
-      : slot(own_slot), settings(std::move(pinned)), client(settings->relay.client) {
+  Connection(uint32_t own_slot, Destination& to, policy::SettingsPointer pinned)
+      : slot(own_slot),
+        destination(to),
+        settings(std::move(pinned)),
+        client(settings->relay.client) {
     timer.kind = timer_connection;
     timer.slot = own_slot;
   }
 
   uint32_t slot;
+  Destination& destination;
   policy::SettingsPointer settings;
   smtp::Client client;
   io::Fd fd;
@@ -46,11 +50,15 @@ struct Outbound::Connection {
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
   uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
-  uint32_t next_recipient = 0;           // first that was not attempted in this delivery
+  uint32_t next_recipient = 0;           // all before it were tried in this delivery
+  SmallVector<uint64_t, 2> tried;        // a bit a recipient
+  Mask visited = 0;                      // destinations of this attempt
+  Mask elsewhere = 0;                    // where other recipients go
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction
   SmallVector<std::string_view, 8> recipients;
+  std::string_view sender;  // of the transaction
   Instant assigned, connected;
   // Reading back.
   std::unique_ptr<std::byte, AlignedFree> window;

@@ -17,9 +17,17 @@ constexpr uint32_t not_in_memory = UINT32_MAX;
 constexpr Duration lease_retry = milliseconds(100);
 constexpr Duration recovery_look = seconds(5);
 
+FixedText<256> cut_reason(std::string_view text) {
+  FixedText<256> out;
+  const bool fits = out.assign(text.substr(0, out.capacity()));
+  MX_ASSERT(fits);
+  return out;
+}
+
 }  // namespace
 
 void Outbound::restore(const queue::RecoveredMessage& message) {
+  if (message.next_attempt == held_until) return;  // waits for mxq -H
   schedule_.restore(message.id, message.next_attempt, loop_.wall(), loop_.now());
 }
 
@@ -27,52 +35,89 @@ void Outbound::flush() {
   schedule_.wake_all();
 }
 
+bool Outbound::release(queue::MessageId id) {
+  queue::MessageInfo info;
+  if (!spool_.index().find(id, info) || info.next_attempt != held_until) return false;
+  const bool known =
+      spool_.journal().mark_deferred(id, loop_.wall(), info.attempts, "", loop_.now());
+  MX_ASSERT(known || spool_.journal().failed());
+  log_.line("qmgr", "{}: released", queue::to_text(id).view());
+  schedule_.add_ready(id);
+  return true;
+}
+
+size_t Outbound::waiting() const {
+  size_t count =
+      incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() + route_reads_.used();
+  for (const auto& d : destinations_) count += d->fresh.size() + d->retries.size();
+  return count;
+}
+
+// When there is something for a next hop.
+std::optional<Instant> Outbound::due(Destination& d) {
+  if (!d.fresh.empty() || !d.retries.empty()) return loop_.now();
+  return takes_schedule(d) ? schedule_.next_due(loop_.now()) : std::nullopt;
+}
+
 // Something could be delivered now.
-bool Outbound::work_waits() {
-  if (!fresh_.empty() || schedule_.ready_count() > 0) return true;
-  const std::optional<Instant> due = schedule_.next_due(loop_.now());
-  return due && *due <= loop_.now();
+bool Outbound::work_waits(Destination& d) {
+  const std::optional<Instant> at = due(d);
+  return at && *at <= loop_.now();
 }
 
 // New mail and mail that waited take turns, so that neither starves the other.
-bool Outbound::take_work(Fresh& work) {
-  fresh_turn_ = !fresh_turn_;
-  if (fresh_turn_ || fresh_.empty()) {
-    if (const auto id = schedule_.next_ready(loop_.now())) {
-      work = {*id, not_in_memory};
+bool Outbound::take_work(Destination& d, Work& work) {
+  d.fresh_turn = !d.fresh_turn;
+  if (d.fresh_turn || d.fresh.empty()) {
+    std::optional<queue::MessageId> id;
+    if (!d.retries.empty()) {
+      id = d.retries.front();
+      d.retries.pop_front();
+    } else if (takes_schedule(d)) {
+      id = schedule_.next_ready(loop_.now());
+    }
+    if (id) {
+      work = {*id, not_in_memory, 0};
       return true;
     }
   }
-  if (fresh_.empty()) return false;
-  work = fresh_.front();
-  fresh_.pop_front();
+  if (d.fresh.empty()) return false;
+  work = d.fresh.front();
+  d.fresh.pop_front();
   return true;
 }
 
 void Outbound::arm_schedule() {
   if (shutting_down_ || !spool_.journal().accepting()) return;
-  std::optional<Instant> at = schedule_.next_due(loop_.now());
-  if (!fresh_.empty()) at = loop_.now();
-  if (!at) return;
-  // While the next hop is down, its timer is the only one.
-  // Another shard may find it up before that: look again after a few seconds at most.
-  if (!next_hop_.up()) {
-    at = std::max(*at, next_hop_.retry_at());
-    at = std::min(*at, loop_.now() + recovery_look);
+  std::optional<Instant> first;
+  const auto consider = [&](Instant at) { first = first ? std::min(*first, at) : at; };
+  // Mail to be routed waits for no next hop; what is read now leads here again.
+  if (!single_ && route_reads_.used() == 0)
+    if (const auto at = schedule_.next_due(loop_.now())) consider(*at);
+  for (const auto& d : destinations_) {
+    std::optional<Instant> at = due(*d);
+    if (!at) continue;
+    // While the next hop is down, its timer is the only one.
+    // Another shard may find it up before that: look again after a few seconds at most.
+    if (!d->hop.up()) {
+      at = std::max(*at, d->hop.retry_at());
+      at = std::min(*at, loop_.now() + recovery_look);
+    }
+    // Work that found no connection though it is time: other shards have them all, or one is
+    // probing. With connections of our own under way, their completions lead here again.
+    if (*at <= loop_.now()) {
+      if (d->delivering > 0 || d->opening > 0) continue;
+      at = loop_.now() + lease_retry;
+    }
+    consider(*at);
   }
-  // Work that found no connection though it is time: other shards have them all, or one is probing.
-  // With connections of our own under way, their completions lead here again.
-  if (*at <= loop_.now()) {
-    if (delivering_ > 0 || opening_ > 0) return;
-    at = loop_.now() + lease_retry;
-  }
-  loop_.timers.arm(schedule_timer_, *at);
+  if (first) loop_.timers.arm(schedule_timer_, *first);
 }
 
 // The next message goes to this connection; without one it becomes idle.
 void Outbound::assign(Connection& c) {
-  Fresh work{};
-  while (!shutting_down_ && spool_.journal().accepting() && take_work(work)) {
+  Work work{};
+  while (!shutting_down_ && spool_.journal().accepting() && take_work(c.destination, work)) {
     if (!spool_.index().find(work.id, c.info)) {  // deleted meanwhile
       if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
       continue;
@@ -82,15 +127,20 @@ void Outbound::assign(Connection& c) {
   }
   if (c.is_idle) return;
   c.is_idle = true;
-  idle_.push_back(c.slot);
+  c.destination.idle.push_back(c.slot);
 }
 
-void Outbound::begin_delivery(Connection& c, const Fresh& work) {
+void Outbound::begin_delivery(Connection& c, const Work& work) {
   ++delivering_;
+  ++c.destination.delivering;
   c.busy = true;
   c.replied = false;
   c.assigned = loop_.now();
   c.next_recipient = 0;
+  c.tried.clear();
+  c.tried.resize((c.info.recipient_count + 63U) / 64U);
+  c.visited = work.visited | Mask{1} << c.destination.index;
+  c.elsewhere = 0;
   c.failed_recipients = 0;
   c.worst.clear();
   c.message_slot = work.message_slot;
@@ -157,6 +207,7 @@ void Outbound::damaged(Connection& c, std::string_view what) {
   const queue::MessageIdText id = queue::to_text(c.info.id);
   alarms_.raise(log_, "queue-damaged", fmt::format("message {}: {}", id.view(), what));
   c.failed_recipients = c.info.pending_count;
+  c.elsewhere = 0;
   const bool fits = c.worst.assign(what.substr(0, c.worst.capacity()));
   MX_ASSERT(fits);
   const bool in_dialogue = c.client.need() != Need::ready;
@@ -173,28 +224,65 @@ bool Outbound::next_transaction(Connection& c) {
     damaged(c, "its envelope is malformed");
     return true;
   }
-  const uint32_t configured = c.settings->relay.relay_recipient_limit;
-  const uint32_t limit = configured == 0 ? limits::recipients_max : configured;
-  c.positions.clear();
-  c.recipients.clear();
-  std::string_view address;
-  for (uint32_t i = 0; envelope.next_recipient(address); ++i) {
-    if (i < c.next_recipient || !spool_.index().is_pending(c.info.id, i)) continue;
-    if (c.positions.size() == limit) break;
-    c.positions.push_back(i);
-    c.recipients.push_back(address);
+  if (envelope.head().held && c.info.attempts == 0) {
+    hold(c.info);
+    release_message(c);
+    c.busy = false;
+    --delivering_;
+    --c.destination.delivering;
+    return true;
   }
+  choose_recipients(c, envelope);
   if (c.positions.empty()) return false;
-  c.next_recipient = c.positions.back() + 1;
   c.chunk = 0;
   smtp::Delivery delivery;
-  delivery.sender = envelope.head().sender;
+  delivery.sender = c.sender;
   delivery.recipients = c.recipients.data();
   delivery.recipient_count = c.recipients.size();
   delivery.size = envelope.head().size;
   delivery.eight_bit = envelope.head().eight_bit;
   c.client.start(delivery);
   return true;
+}
+
+// Those that go to this next hop, by one transport and under one envelope sender.
+void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) {
+  c.positions.clear();
+  c.recipients.clear();
+  const auto bit = [](uint32_t i) { return uint64_t{1} << (i % 64); };
+  bool relay = false;
+  uint32_t limit = 0;
+  mail::EnvelopeRecipient recipient;
+  for (uint32_t i = 0; envelope.next_recipient(recipient); ++i) {
+    if (i < c.next_recipient || (c.tried[i / 64] & bit(i)) != 0) continue;
+    if (!spool_.index().is_pending(c.info.id, i)) continue;
+    const bool first = c.positions.empty();
+    if (!first && recipient.sender != c.sender) continue;
+    Destination* to = nullptr;
+    const policy::Route route = route_of(recipient.address, &to);
+    if (to == &c.destination && !first && route.relay != relay) continue;
+    c.tried[i / 64] |= bit(i);
+    if (to == nullptr) {
+      settle_local(c.info, i, recipient.address, route);
+      if (route.kind != policy::Route::Kind::discard) c.worst = cut_reason(route.text.view());
+    } else if (to != &c.destination) {
+      c.elsewhere |= Mask{1} << to->index;
+    } else {
+      if (first) {
+        relay = route.relay;
+        c.sender = recipient.sender;
+        const config::RelaySettings& settings = c.settings->relay;
+        const uint32_t set = relay ? settings.relay_recipient_limit : settings.smtp_recipient_limit;
+        limit = set == 0 ? limits::recipients_max : set;
+      }
+      c.positions.push_back(i);
+      c.recipients.push_back(recipient.address);
+      if (c.positions.size() == limit) break;
+    }
+  }
+  while (c.next_recipient < c.info.recipient_count &&
+         (c.tried[c.next_recipient / 64] & bit(c.next_recipient)) != 0)
+    ++c.next_recipient;
 }
 
 // The stored bytes as they are: all at once from memory, or chunk by chunk from the journal.
@@ -234,22 +322,26 @@ void Outbound::send_pieces(Connection& c, bool last) {
 void Outbound::put_back(Connection& c) {
   const bool keep = c.message_slot != not_in_memory &&
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-  fresh_.push_front({c.info.id, keep ? c.message_slot : not_in_memory});
+  c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
+                                  c.visited & ~(Mask{1} << c.destination.index)});
   if (keep)
     c.message_slot = not_in_memory;
   else
     release_message(c);
   c.busy = false;
   --delivering_;
+  --c.destination.delivering;
 }
 
 // Mail in memory that waits for the next hop gives its blocks to mail that comes in; it is read
 // back later.
 void Outbound::shed_memory() {
   const spool::BlockPool& blocks = spool_.blocks();
-  for (auto at = fresh_.rbegin(); at != fresh_.rend() && blocks.free() * 2 < blocks.count(); ++at)
-    if (at->message_slot != not_in_memory)
-      spool_.forget(std::exchange(at->message_slot, not_in_memory));
+  for (const auto& d : destinations_)
+    for (auto at = d->fresh.rbegin(); at != d->fresh.rend() && blocks.free() * 2 < blocks.count();
+         ++at)
+      if (at->message_slot != not_in_memory)
+        spool_.forget(std::exchange(at->message_slot, not_in_memory));
 }
 
 // Records the outcome for each recipient of the transaction and goes on to the next one.
@@ -276,7 +368,7 @@ void Outbound::record(Connection& c, uint32_t position) {
   const bool sent = outcome.result == smtp::Result::sent;
   if (sent) {
     counters_.recipients_sent.add();
-    next_hop_.delivered();
+    c.destination.hop.delivered();
     const bool known = spool_.journal().mark_done(c.info.id, c.positions[position], 1, loop_.now());
     MX_ASSERT(known || spool_.journal().failed());
   } else {
@@ -296,26 +388,32 @@ void Outbound::record(Connection& c, uint32_t position) {
             sent || outcome.code == 0 ? "" : "host said: ", observe::Peer{outcome.text.view()});
 }
 
-// All that could be tried has been: the message is done, or waits.
+// All that goes to this next hop has been tried: the message goes on to another, is done, or waits.
 void Outbound::delivery_over(Connection& c) {
-  const queue::MessageIdText id = queue::to_text(c.info.id);
   queue::MessageInfo left;
+  Destination* next = nullptr;
   if (spool_.index().find(c.info.id, left)) {
-    const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(left.attempts + 1U, UINT16_MAX));
-    const Duration delay = schedule_.delay(attempts);
-    const std::string_view why = c.worst.view().substr(0, limits::defer_reason_bytes_max);
-    const bool known =
-        spool_.journal().mark_deferred(c.info.id, loop_.wall() + delay, attempts, why, loop_.now());
-    MX_ASSERT(known || spool_.journal().failed());
-    schedule_.defer(c.info.id, loop_.now() + delay);
-  } else {
-    counters_.messages_done.add();
-    log_.line("qmgr", "{}: removed", id.view());
+    for (const auto& d : destinations_) {
+      const Mask own = Mask{1} << d->index;
+      if ((c.elsewhere & ~c.visited & own) != 0 && d->hop.up()) next = d.get();
+    }
   }
-  release_message(c);
+  if (next == nullptr) {
+    go_on(c.info, c.worst.view());
+    release_message(c);
+  } else {
+    const bool keep = c.message_slot != not_in_memory &&
+                      spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
+    next->fresh.push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.visited});
+    if (keep)
+      c.message_slot = not_in_memory;
+    else
+      release_message(c);
+  }
   c.busy = false;
   c.reused = true;
   --delivering_;
+  --c.destination.delivering;
 }
 
 void Outbound::release_message(Connection& c) {

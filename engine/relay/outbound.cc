@@ -16,60 +16,65 @@ namespace {
 using Need = smtp::Client::Need;
 
 constexpr Duration idle_time = seconds(2);  // smtp_connection_cache_time_limit
-constexpr std::string_view down_alarm = "next-hop-down";
+constexpr uint32_t route_reads_max = 16;
 
 }  // namespace
 
-Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHop& next_hop, observe::LogStream& log,
-                   observe::Alarms& alarms, observe::Counters& counters, uint64_t seed)
+Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
+                   observe::LogStream& log, observe::Alarms& alarms, observe::Counters& counters,
+                   uint64_t seed)
     : loop_(loop),
       spool_(spool),
-      next_hop_(next_hop),
+      next_hops_(next_hops),
       log_(log),
       alarms_(alarms),
       counters_(counters),
       schedule_({}, seed),
-      connections_(4096) {
+      connections_(4096),
+      route_reads_(route_reads_max) {
   schedule_timer_.kind = timer_schedule;
 }
 
 Outbound::~Outbound() {
   loop_.timers.cancel(schedule_timer_);
   connections_.each([&](uint32_t, Connection& c) { loop_.timers.cancel(c.timer); });
-}
-
-void Outbound::set_settings(policy::SettingsPointer settings) {
-  settings_ = std::move(settings);
-  schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
+  route_reads_.each([](uint32_t, RouteRead& read) { std::free(read.window); });
 }
 
 // Gives work to idle connections, opens more while there is work for them, and sees to the timer.
 void Outbound::pump() {
-  const bool stopped = shutting_down_ || !spool_.journal().accepting();
-  while (!stopped && work_waits()) {
-    if (Connection* c = take_idle()) {
+  if (!shutting_down_ && spool_.journal().accepting()) {
+    route_waiting();
+    for (const auto& d : destinations_) pump(*d);
+  }
+  arm_schedule();
+}
+
+void Outbound::pump(Destination& d) {
+  while (work_waits(d)) {
+    if (Connection* c = take_idle(d)) {
       assign(*c);
       advance(*c);
       settle(*c);
       continue;
     }
     // Retries that came due are counted as ready only when they are taken: one at least waits here.
-    const size_t waiting = std::max<size_t>(1, fresh_.size() + schedule_.ready_count());
-    if (opening_ >= waiting || !open_connection()) break;
+    const size_t ready = takes_schedule(d) ? schedule_.ready_count() : 0;
+    const size_t waiting = std::max<size_t>(1, d.fresh.size() + d.retries.size() + ready);
+    if (d.opening >= waiting || !open_connection(d)) break;
   }
-  arm_schedule();
 }
 
-bool Outbound::open_connection() {
+bool Outbound::open_connection(Destination& d) {
   if (connections_.used() == connections_.limit()) return false;
-  const NextHop::Lease lease = next_hop_.lease(loop_.now());
+  const NextHop::Lease lease = d.hop.lease(loop_.now());
   if (lease == NextHop::Lease::none) return false;
   uint32_t slot = 0;
-  Connection* c = connections_.make(&slot, connections_.next_slot(), settings_);
+  Connection* c = connections_.make(&slot, connections_.next_slot(), d, settings_);
   MX_ASSERT(c != nullptr);
   c->probe = lease == NextHop::Lease::probe;
-  c->candidates = next_hop_.candidates();
-  ++opening_;
+  c->candidates = d.hop.candidates();
+  ++d.opening;
   counters_.backend_connections.set(connections_.used());
   connect_next(*c);
   settle(*c);
@@ -77,6 +82,12 @@ bool Outbound::open_connection() {
 }
 
 void Outbound::connect_next(Connection& c) {
+  const config::RelaySettings& relay = c.settings->relay;
+  const auto unusable = [&] {
+    const bool v6 = (*c.candidates)[c.candidate].endpoint.is_ipv6();
+    return v6 ? !relay.ipv6 : !relay.ipv4;
+  };
+  while (c.candidate < c.candidates->size() && unusable()) ++c.candidate;
   if (c.candidate >= c.candidates->size()) {
     hop_failed(c, c.candidates->empty() ? "its address is not known yet" : "no address answers");
     return;
@@ -87,6 +98,10 @@ void Outbound::connect_next(Connection& c) {
     hop_failed(c, fd.error());
     return;
   }
+  if (!bind_source(fd->get(), to.endpoint, relay)) {
+    hop_failed(c, "smtp_bind_address can't be used");
+    return;
+  }
   c.fd = std::move(*fd);
   c.connecting = true;
   ++c.in_flight;
@@ -94,6 +109,17 @@ void Outbound::connect_next(Connection& c) {
                      connections_.op(op_connect, c.slot));
   const Duration timeout = c.settings->relay.connect_timeout;
   loop_.timers.arm(c.timer, loop_.now() + (timeout.us > 0 ? timeout : seconds(600)));
+}
+
+// smtp_bind_address: without _enforce an address that can't be used is passed over, as in Postfix.
+bool Outbound::bind_source(int fd, const io::Endpoint& to, const config::RelaySettings& relay) {
+  const auto& source = to.is_ipv6() ? relay.bind_address6 : relay.bind_address;
+  if (!source) return true;
+  const auto from = io::parse_endpoint(to_string(*source), 0);
+  if (from && ::bind(fd, from->raw(), from->length) == 0) return true;
+  log_.line("smtp", "warning: smtp_bind_address: bind {}: {}", to_string(*source),
+            from ? std::strerror(errno) : "bad address");
+  return !relay.bind_address_enforce;
 }
 
 void Outbound::on_connected(Connection& c, int result) {
@@ -119,10 +145,12 @@ void Outbound::on_connected(Connection& c, int result) {
 // No address of the next hop could be used: it is down until its timer lets a probe through.
 void Outbound::hop_failed(Connection& c, std::string_view why) {
   const auto lease = c.probe ? NextHop::Lease::probe : NextHop::Lease::connection;
-  if (next_hop_.failed(loop_.now(), lease)) {
-    alarms_.raise(log_, down_alarm,
-                  fmt::format("{}: {}; mail waits in the queue", next_hop_.name(), why));
-    if (next_hop_.up()) alarms_.clear(log_, down_alarm);  // another shard has reached it meanwhile
+  NextHop& hop = c.destination.hop;
+  if (hop.failed(loop_.now(), lease)) {
+    alarms_.raise(log_, alarm_of(c.destination),
+                  fmt::format("{}: {}; mail waits in the queue", hop.name(), why));
+    // Another shard may have reached it meanwhile.
+    if (hop.up()) alarms_.clear(log_, alarm_of(c.destination));
   }
   begin_close(c);
 }
@@ -206,8 +234,8 @@ void Outbound::advance(Connection& c) {
     MX_ASSERT(c.client.need() == Need::ready);
     if (!c.ready_once) {
       c.ready_once = true;
-      --opening_;
-      if (next_hop_.reached()) alarms_.clear(log_, down_alarm);
+      --c.destination.opening;
+      if (c.destination.hop.reached()) alarms_.clear(log_, alarm_of(c.destination));
     }
     if (!c.busy) assign(c);
     if (!c.busy || c.client.need() == Need::ready) break;  // idle, or reading back
@@ -242,10 +270,10 @@ void Outbound::session_over(Connection& c) {
   begin_close(c);
 }
 
-Outbound::Connection* Outbound::take_idle() {
-  while (!idle_.empty()) {
-    Connection* c = connections_.get(idle_.back());
-    idle_.pop_back();
+Outbound::Connection* Outbound::take_idle(Destination& d) {
+  while (!d.idle.empty()) {
+    Connection* c = connections_.get(d.idle.back());
+    d.idle.pop_back();
     if (!c || !std::exchange(c->is_idle, false) || c->closing) continue;
     return c;
   }
@@ -259,9 +287,9 @@ void Outbound::begin_close(Connection& c) {
   loop_.timers.cancel(c.timer);
   if (c.is_idle) {
     c.is_idle = false;
-    std::erase(idle_, c.slot);
+    std::erase(c.destination.idle, c.slot);
   }
-  if (!c.ready_once) --opening_;
+  if (!c.ready_once) --c.destination.opening;
   if (c.fd && c.in_flight > 0) loop_.ring.cancel_fd(c.fd.get(), {});
 }
 
@@ -278,12 +306,18 @@ void Outbound::settle(Connection& c) {
   if (!c.closing || c.in_flight > 0) return;
   loop_.timers.cancel(c.timer);
   if (c.fd) loop_.ring.close(c.fd.release(), {});
-  next_hop_.give_back();
+  c.destination.hop.give_back();
   connections_.free(c.slot);
   counters_.backend_connections.set(connections_.used());
 }
 
+// The usual next hop's alarm has a short name; those of others are told apart.
+std::string Outbound::alarm_of(const Destination& d) const {
+  return &d == relay_ ? "next-hop-down" : "next-hop-down " + d.hop.name();
+}
+
 void Outbound::on_completion(const io::Completion& completion) {
+  if (completion.op.kind == op_route) return on_route_read(completion);
   Connection* c = connections_.find(completion.op);
   MX_ASSERT(c != nullptr && c->in_flight > 0);
   --c->in_flight;
@@ -317,7 +351,7 @@ void Outbound::on_timer(io::Timer& timer) {
   }
   if (c.is_idle) {
     c.is_idle = false;
-    std::erase(idle_, c.slot);
+    std::erase(c.destination.idle, c.slot);
     c.client.quit();
     advance(c);
   } else if (c.reading) {
@@ -348,6 +382,7 @@ void Outbound::end_all() {
       release_message(c);
       c.busy = false;
       --delivering_;
+      --c.destination.delivering;
     }
     begin_close(c);
     settle(c);

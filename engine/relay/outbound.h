@@ -1,10 +1,12 @@
 // engine/relay/outbound.h - delivery: takes messages in order, gives each to a pooled connection to
 // the next hop, and records what became of every recipient.
 //
-// A message is delivered from memory right after its 250, or read back from the journal. Its
-// pending recipients are split by the recipient limit into transactions, made one after the other
-// on one connection. What is delivered becomes a mark in the journal; what is not waits in the
-// schedule. A connection serves many messages and is closed after a short idle time.
+// A message is delivered from memory right after its 250, or read back from the journal. Each
+// recipient is routed anew at every attempt (policy/route.h). A message is in one place at a time:
+// on a connection to one next hop, which gets the recipients that go there, split into transactions
+// by the recipient limit and by envelope sender; then it goes on to the next hop that is left. What
+// is delivered becomes a mark in the journal; what is not waits in the schedule. A connection
+// serves many messages and is closed after a short idle time.
 //
 // A receive is always prepared on an open connection, also while a body is being sent, so that a
 // reply that comes before the end of data is seen as what it is (V62). Owner and threads: one
@@ -15,7 +17,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -24,9 +28,11 @@
 #include "engine/observe/alarms.h"
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
+#include "engine/policy/route.h"
 #include "engine/policy/snapshot.h"
-#include "engine/relay/next_hop.h"
+#include "engine/relay/next_hops.h"
 #include "engine/spool/spool.h"
+#include "proto/mail/envelope.h"
 #include "proto/smtp/client.h"
 #include "queue/schedule.h"
 
@@ -37,25 +43,33 @@ inline constexpr uint8_t op_connect = 32;
 inline constexpr uint8_t op_send = 33;
 inline constexpr uint8_t op_reply = 34;  // receive
 inline constexpr uint8_t op_read = 35;   // from the journal
+inline constexpr uint8_t op_route = 36;  // the same, to see where a message goes
 constexpr bool is_relay_op(uint8_t kind) {
   return kind / 16 == 2;
 }
 inline constexpr uint8_t timer_connection = 32;
 inline constexpr uint8_t timer_schedule = 33;
 
+// The next attempt of a message that waits for a person (mxq -H).
+inline constexpr WallTime held_until{INT64_MAX};
+
 class Outbound {
  public:
-  Outbound(io::Loop& loop, spool::Spool& spool, NextHop& next_hop, observe::LogStream& log,
+  Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops, observe::LogStream& log,
            observe::Alarms& alarms, observe::Counters& counters, uint64_t seed);
   ~Outbound();
 
-  void set_settings(policy::SettingsPointer settings);
+  void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
   // A message that has just become durable; `message_slot` in Spool::messages() or UINT32_MAX.
-  void add(queue::MessageId id, uint32_t message_slot) { fresh_.push_back({id, message_slot}); }
+  void add(queue::MessageId id, uint32_t message_slot) {
+    incoming_.push_back({id, message_slot, 0});
+  }
   // A message found by recovery.
   void restore(const queue::RecoveredMessage& message);
   // Everything deferred is tried now (mxq -f).
   void flush();
+  // A held message goes (mxq -H). False: there is none of this id.
+  bool release(queue::MessageId id);
 
   void on_completion(const io::Completion& completion);
   void on_timer(io::Timer& timer);
@@ -70,39 +84,76 @@ class Outbound {
   uint32_t connections() const { return connections_.used(); }
   void end_all();
   uint32_t delivering() const { return delivering_; }
-  size_t waiting() const {
-    return fresh_.size() + schedule_.ready_count() + schedule_.deferred_count();
-  }
+  size_t waiting() const;
 
  private:
   struct Connection;
-  struct Fresh {
+  // Positions in destinations_, which has fewer than 64.
+  using Mask = uint64_t;
+  struct Work {
     queue::MessageId id;
     uint32_t message_slot;
+    Mask visited = 0;  // where it has been in this attempt
+  };
+  // A next hop as this shard sees it.
+  struct Destination {
+    Destination(NextHop& next_hop, uint32_t own_index) : hop(next_hop), index(own_index) {}
+    NextHop& hop;
+    uint32_t index;
+    std::deque<Work> fresh;
+    std::deque<queue::MessageId> retries;
+    std::vector<uint32_t> idle;
+    uint32_t opening = 0;  // connections that are not ready for their first message yet
+    uint32_t delivering = 0;
+    bool fresh_turn = true;
+  };
+  // A message's commit being read back to route it.
+  struct RouteRead {
+    queue::MessageInfo info;
+    std::byte* window = nullptr;
+    uint32_t length = 0;
   };
 
   // connections
-  bool open_connection();
+  bool open_connection(Destination& d);
   void connect_next(Connection& c);
   void on_connected(Connection& c, int result);
   void on_sent(Connection& c, int result);
   void on_received(Connection& c, const io::Completion& completion);
   void advance(Connection& c);
   void session_over(Connection& c);
+  std::string alarm_of(const Destination& d) const;
   void hop_failed(Connection& c, std::string_view why);
   void receive(Connection& c);
   void begin_close(Connection& c);
   void settle(Connection& c);
-  Connection* take_idle();
+  Connection* take_idle(Destination& d);
+  bool bind_source(int fd, const io::Endpoint& to, const config::RelaySettings& relay);
+  // routes
+  Destination* destination(const std::vector<config::NextHop>& hosts);
+  Destination* find_destination(const policy::Route& route);
+  policy::Route route_of(std::string_view address, Destination** to);
+  void route_waiting();
+  bool read_to_route(queue::MessageId id);
+  void on_route_read(const io::Completion& completion);
+  void dispatch(const queue::MessageInfo& info, const Work& work, Bytes envelope);
+  void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
+                    const policy::Route& route);
+  void go_on(const queue::MessageInfo& info, std::string_view why);
+  void hold(const queue::MessageInfo& info);
   // work
-  bool take_work(Fresh& work);
-  bool work_waits();
+  bool take_work(Destination& d, Work& work);
+  bool work_waits(Destination& d);
+  std::optional<Instant> due(Destination& d);
+  bool takes_schedule(const Destination& d) const { return single_ && &d == relay_; }
+  void pump(Destination& d);
   void assign(Connection& c);
-  void begin_delivery(Connection& c, const Fresh& work);
+  void begin_delivery(Connection& c, const Work& work);
   void read_record(Connection& c, const queue::Extent& extent);
   void on_read(Connection& c, int result);
   void damaged(Connection& c, std::string_view what);
   bool next_transaction(Connection& c);
+  void choose_recipients(Connection& c, mail::EnvelopeReader& envelope);
   void send_body(Connection& c);
   void send_pieces(Connection& c, bool last);
   void transaction_over(Connection& c);
@@ -114,19 +165,23 @@ class Outbound {
 
   io::Loop& loop_;
   spool::Spool& spool_;
-  NextHop& next_hop_;
+  NextHops& next_hops_;
   observe::LogStream& log_;
   observe::Alarms& alarms_;
   observe::Counters& counters_;
+  policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
   queue::Schedule schedule_;
-  std::deque<Fresh> fresh_;
+  std::deque<Work> incoming_;  // not routed yet
+  std::vector<std::unique_ptr<Destination>> destinations_;
+  std::map<std::string, Destination*, std::less<>> named_;  // next hops of transport_maps
+  Destination* relay_ = nullptr;                            // of class relay, and of all others
+  Destination* default_ = nullptr;
+  bool single_ = true;  // all mail goes to relay_
   io::SlotPool<Connection> connections_;
-  std::vector<uint32_t> idle_;
+  io::SlotPool<RouteRead> route_reads_;
   io::Timer schedule_timer_;
-  uint32_t opening_ = 0;  // connections that are not ready for their first message yet
   uint32_t delivering_ = 0;
-  bool fresh_turn_ = true;
   bool shutting_down_ = false;
 };
 

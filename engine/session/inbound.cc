@@ -117,7 +117,6 @@ bool Inbound::feed(Session& s) {
   if (s.snapshot && !s.server.transaction().started()) {
     s.snapshot.reset();
     s.effects.reset();
-    s.recipients.reset();
   }
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
@@ -195,6 +194,7 @@ void Inbound::take_effects(Session& s, policy::Effects&& effects) {
         std::ranges::find(all.bcc, address) == all.bcc.end())
       all.bcc.push_back(std::move(address));
   all.discard = all.discard || effects.discard;
+  all.hold = all.hold || effects.hold;
 }
 
 // Logs a refusal.

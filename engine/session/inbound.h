@@ -19,6 +19,7 @@
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
 #include "engine/policy/decide.h"
+#include "engine/policy/expand.h"
 #include "engine/policy/snapshot.h"
 #include "engine/session/intake.h"
 #include "engine/spool/spool.h"
@@ -80,8 +81,9 @@ class Inbound {
   void begin_body(Session& s);
   bool advance_body(Session& s);
   bool advance_commit(Session& s);
-  bool expand_recipients(Session& s);
-  Bytes build_envelope(Session& s);
+  bool expand(Session& s);
+  void discard(Session& s);
+  void build_envelope(Session& s);
   void refuse(Session& s, const smtp::Verdict& verdict);
   void log_verdict(Session& s, std::string_view kind, std::string_view text);
   void take_effects(Session& s, policy::Effects&& effects);
@@ -108,6 +110,7 @@ class Inbound {
   policy::SettingsPointer settings_;
   io::SlotPool<Session> sessions_;
   mail::EnvelopeWriter envelope_;  // of the message at hand
+  policy::Expansion expansion_;    // the same
   std::vector<uint32_t> waiting_;  // slots, in order of arrival
   std::vector<uint32_t> resuming_;
   std::vector<uint32_t> starved_;  // no receive buffer was free

@@ -91,33 +91,39 @@ void Inbound::log_refused_body(Session& s) {
   s.intake.reset(spool_);
 }
 
-// Aliases, REDIRECT and BCC: who the message is for in the end. False: that can't be told now.
-bool Inbound::expand_recipients(Session& s) {
-  const policy::Policy& policy = s.snapshot->policy;
-  const bool changed = s.effects && (!s.effects->redirect.empty() || !s.effects->bcc.empty());
-  if (s.recipients || (!changed && !policy::Expansion::is_wanted(policy))) return true;
-  policy::Expansion expansion(policy);
-  const smtp::Transaction& tx = s.server.transaction();
-  bool whole = true;
-  if (s.effects && !s.effects->redirect.empty()) {
-    whole = expansion.add(s.effects->redirect);
-  } else {
-    for (uint32_t i = 0; whole && i < tx.recipient_count(); ++i)
-      whole = expansion.add(tx.recipient(i));
-    if (s.effects)
-      for (const std::string& address : s.effects->bcc) whole = whole && expansion.add(address);
-  }
-  if (!whole || expansion.recipients().size() > limits::recipients_max) {
-    log_.line("smtpd", "{}: warning: {}", queue::to_text(s.intake.id()).view(),
-              observe::Peer{whole ? "too many recipients" : expansion.problem()});
+// Who gets the message in the end, before it is made durable. False: it was answered.
+bool Inbound::expand(Session& s) {
+  using enum policy::Expansion::Result;
+  policy::Rewrites rewrites;
+  if (s.effects) rewrites = {s.effects->redirect, s.effects->bcc};
+  const policy::Expansion::Result result =
+      expansion_.expand(s.snapshot->policy, s.server.transaction(), rewrites);
+  const queue::MessageIdText id = queue::to_text(s.intake.id());
+  for (const std::string& warning : expansion_.warnings())
+    log_.line("cleanup", "{}: warning: {}", id.view(), observe::Peer{warning});
+  if (result == ok) {
+    if (expansion_.size() > 0) return true;
+    counters_.messages_discarded.add();
+    discard(s);
     return false;
   }
-  s.recipients = std::make_unique<std::vector<std::string>>(expansion.recipients());
-  return true;
+  counters_.messages_refused.add();
+  s.intake.reset(spool_);
+  s.server.not_committed(result == limit ? smtp::CommitFailure::expansion
+                                         : smtp::CommitFailure::write_error);
+  return false;
 }
 
-// The result lives until the next call.
-Bytes Inbound::build_envelope(Session& s) {
+// Acknowledged and thrown away, as a rule of the operator says.
+void Inbound::discard(Session& s) {
+  const queue::MessageIdText id = queue::to_text(s.intake.id());
+  log_accepted(s, s.intake.id());
+  log_.line("qmgr", "{}: removed (discarded)", id.view());
+  s.intake.reset(spool_);
+  s.server.committed(id.view());
+}
+
+void Inbound::build_envelope(Session& s) {
   const smtp::Transaction& tx = s.server.transaction();
   mail::EnvelopeHead head;
   head.eight_bit = tx.eight_bit();
@@ -128,47 +134,44 @@ Bytes Inbound::build_envelope(Session& s) {
   head.client_address = s.ip.view();
   head.helo = s.server.helo();
   head.sender = tx.sender();
+  head.held = s.effects && s.effects->hold;
   envelope_.begin(head);
-  if (s.recipients)
-    for (const std::string& recipient : *s.recipients) envelope_.add_recipient(recipient);
-  else
-    for (uint32_t i = 0; i < tx.recipient_count(); ++i) envelope_.add_recipient(tx.recipient(i));
-  return envelope_.bytes();
+  for (uint32_t i = 0; i < expansion_.size(); ++i) {
+    if (expansion_.has_own_sender(i))
+      envelope_.add_recipient(expansion_.address(i), expansion_.own_sender(i));
+    else
+      envelope_.add_recipient(expansion_.address(i));
+  }
+  const Bytes bytes = envelope_.bytes();
+  s.envelope.assign(bytes.begin(), bytes.end());
+  s.envelope_recipients = static_cast<uint16_t>(expansion_.size());
 }
 
 // Hands the message to the journal. False: the result, or room for it, is to come.
 bool Inbound::advance_commit(Session& s) {
-  if (s.effects && s.effects->discard) {
-    const queue::MessageIdText id = queue::to_text(s.intake.id());
-    s.intake.reset(spool_);
-    s.server.committed(id.view());
+  if (s.effects && s.effects->discard) {  // counted when the rule acted
+    discard(s);
     return true;
   }
-  if (!expand_recipients(s)) {
-    s.intake.reset(spool_);
-    s.server.not_committed(smtp::CommitFailure::write_error);
-    return true;
+  if (s.envelope.empty()) {
+    if (!expand(s)) return true;
+    s.arrival = loop_.wall();
+    build_envelope(s);
   }
-  const uint16_t recipients = s.recipient_count();
-  s.arrival = loop_.wall();
-  switch (s.intake.commit(spool_, recipients, build_envelope(s),
-                          sessions_.op(op_body, s.slot).pack())) {
-    case queue::Status::ok:
-      s.committing = true;
-      return false;
-    case queue::Status::later:
-      wait(s);
-      return false;
-    case queue::Status::no_space:
-      s.intake.reset(spool_);
-      s.server.not_committed(smtp::CommitFailure::no_space);
-      return true;
-    case queue::Status::failed:
-    case queue::Status::too_large:
-      break;
+  const queue::Status status = s.intake.commit(spool_, s.envelope_recipients, s.envelope,
+                                               sessions_.op(op_body, s.slot).pack());
+  if (status == queue::Status::ok) {
+    s.committing = true;
+    return false;
   }
+  if (status == queue::Status::later) {
+    wait(s);
+    return false;
+  }
+  s.envelope = {};
   s.intake.reset(spool_);
-  s.server.not_committed(smtp::CommitFailure::write_error);
+  s.server.not_committed(status == queue::Status::no_space ? smtp::CommitFailure::no_space
+                                                           : smtp::CommitFailure::write_error);
   return true;
 }
 
@@ -177,9 +180,10 @@ void Inbound::on_commit(const queue::CommitResult& result) {
   MX_ASSERT(found != nullptr && found->committing);  // a committing session is never freed
   Session& s = *found;
   s.committing = false;
+  const std::vector<std::byte> envelope = std::exchange(s.envelope, {});
   if (result.ok) {
     counters_.messages_accepted.add();
-    counters_.recipients_accepted.add(s.recipient_count());
+    counters_.recipients_accepted.add(s.envelope_recipients);
     counters_.bytes_accepted.add(s.message_size);
     log_accepted(s, result.id);
     Accepted accepted{result.id, UINT32_MAX};
@@ -188,7 +192,6 @@ void Inbound::on_commit(const queue::CommitResult& result) {
       spool::Message* message = spool_.messages().make(&slot);
       if (s.intake.keep(spool_, *message)) {
         message->id = result.id;
-        const Bytes envelope = build_envelope(s);
         message->envelope.append(envelope.data(), envelope.size());
         accepted.message_slot = slot;
       } else {
@@ -212,7 +215,7 @@ void Inbound::log_accepted(Session& s, queue::MessageId id) {
   const smtp::Transaction& tx = s.server.transaction();
   log_.line("smtpd", "{}: client=unknown[{}]", text.view(), s.ip.view());
   log_.line("qmgr", "{}: from=<{}>, size={}, nrcpt={} (queue active)", text.view(),
-            observe::Peer{tx.sender()}, s.message_size, s.recipient_count());
+            observe::Peer{tx.sender()}, s.message_size, s.envelope_recipients);
 }
 
 // "disconnect from unknown[1.2.3.4] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4": accepted/total

@@ -32,8 +32,6 @@ struct Inbound::Session {
   policy::SnapshotPointer snapshot;  // of the present transaction; else nullptr
   // What policy does to the present transaction besides permitting it; nullptr: nothing.
   std::unique_ptr<policy::Effects> effects;
-  // Who gets the message when that is not who the client named; nullptr: it is.
-  std::unique_ptr<std::vector<std::string>> recipients;
   // With smtpd_delay_reject = no: what each stage before RCPT deferred.
   struct Deferred {
     std::optional<smtp::Verdict> connect, helo, mail;
@@ -48,6 +46,8 @@ struct Inbound::Session {
   WallTime arrival;
   uint64_t promised = 0;  // reserved at MAIL, until the intake takes it over
   uint64_t message_size = 0;
+  std::vector<std::byte> envelope;  // of the message being committed; its recipients are expanded
+  uint16_t envelope_recipients = 0;
   uint8_t in_flight = 0;   // operations whose completion is still to come
   bool receiving = false;  // one of them is a receive
   bool receive_is_body = false;
@@ -63,11 +63,6 @@ struct Inbound::Session {
     if (pending_at < pending.size()) return;
     pending.clear();
     pending_at = 0;
-  }
-  // Of the message as it is queued; at most limits::recipients_max.
-  uint16_t recipient_count() const {
-    return static_cast<uint16_t>(recipients ? recipients->size()
-                                            : server.transaction().recipient_count());
   }
   // SessionFacts::deferred: what was deferred before `stage`.
   const smtp::Verdict* deferred_before(smtp::Stage stage) const {

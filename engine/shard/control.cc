@@ -149,6 +149,8 @@ void Control::serve(int client) {
     list(client);
   else if (request == "flush")
     flush(client);
+  else if (request.starts_with("release "))
+    release(client, request.substr(8));
   else
     known = false;
   if (!known) send_all(client, "{\"error\":\"unknown request\"}\n");
@@ -236,8 +238,11 @@ std::string Control::describe(const Listed& listed) {
   std::string out = fmt::format(
       "{{\"queue_name\":\"{}\",\"queue_id\":\"{}\",\"arrival_time\":{},\"message_size\":{},"
       "\"forced_expire\":false,\"sender\":{},\"recipients\":[",
-      listed.info.attempts > 0 ? "deferred" : "active", queue::to_text(listed.info.id).view(),
-      listed.info.arrival.seconds(), envelope.head().size, quoted(envelope.head().sender));
+      listed.info.next_attempt == relay::held_until ? "hold"
+      : listed.info.attempts > 0                    ? "deferred"
+                                                    : "active",
+      queue::to_text(listed.info.id).view(), listed.info.arrival.seconds(), envelope.head().size,
+      quoted(envelope.head().sender));
   std::string_view address;
   size_t next = 0;
   for (uint32_t i = 0; next < listed.pending.size() && envelope.next_recipient(address); ++i) {
@@ -263,6 +268,29 @@ bool Control::list(int client) {
     }
   }
   return true;
+}
+
+// mxq -H ID or ALL.
+bool Control::release(int client, std::string_view what) {
+  const auto id = queue::parse_message_id(what);
+  if (!id && what != "ALL") return send_all(client, "{\"error\":\"bad queue id\"}\n");
+  size_t released = 0;
+  for (auto& shard : shards_) {
+    std::vector<queue::MessageId> ids;
+    if (id) ids.push_back(*id);
+    for (uint32_t cursor = 0; !id && cursor != queue::Index::none && !stopping_;) {
+      std::vector<Listed> rows;
+      if (!page(*shard, cursor, rows)) break;
+      for (const Listed& row : rows) ids.push_back(row.info.id);
+    }
+    const auto count = std::make_shared<size_t>(0);
+    ask(*shard, [ids = std::move(ids), count](Shard& s) {
+      for (const queue::MessageId each : ids)
+        if (s.release(each)) ++*count;
+    });
+    released += *count;
+  }
+  return send_all(client, fmt::format("{{\"released\":{}}}\n", released));
 }
 
 bool Control::flush(int client) {

@@ -46,6 +46,7 @@ class Control {
   bool status(int client);
   bool list(int client);
   bool flush(int client);
+  bool release(int client, std::string_view what);
   bool page(Shard& shard, uint32_t& cursor, std::vector<Listed>& into);
   std::string describe(const Listed& listed);
 

@@ -91,7 +91,7 @@ std::string Shard::Runtime::start() {
   const uint32_t sessions =
       std::max(1U, settings.resources.sessions_max / settings.resources.shards);
   inbound = std::make_unique<session::Inbound>(loop, *spool, shard.log_, shard.counters_, sessions);
-  outbound = std::make_unique<relay::Outbound>(loop, *spool, shard.shared_.next_hop, shard.log_,
+  outbound = std::make_unique<relay::Outbound>(loop, *spool, shard.shared_.next_hops, shard.log_,
                                                shard.shared_.alarms, shard.counters_,
                                                shard.shared_.epoch + shard.number_);
   shard.publish(shard.snapshot_);
@@ -293,7 +293,7 @@ void Shard::publish(const policy::SnapshotPointer& snapshot) {
   snapshot_ = policy::with_own_count(snapshot);
   const policy::SettingsPointer settings = policy::with_own_count(snapshot_->settings);
   runtime_->inbound->set_snapshot(snapshot_, settings);
-  runtime_->outbound->set_settings(settings);
+  runtime_->outbound->set_snapshot(snapshot_, settings);
 }
 
 void Shard::renew_snapshots() {
@@ -306,6 +306,10 @@ void Shard::begin_shutdown() {
 
 void Shard::flush_queue() {
   runtime_->outbound->flush();
+}
+
+bool Shard::release(queue::MessageId id) {
+  return runtime_->outbound->release(id);
 }
 
 queue::Index& Shard::index() {

@@ -19,7 +19,7 @@
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
 #include "engine/policy/snapshot.h"
-#include "engine/relay/next_hop.h"
+#include "engine/relay/next_hops.h"
 #include "engine/relay/outbound.h"
 #include "engine/session/inbound.h"
 #include "engine/spool/spool.h"
@@ -38,7 +38,7 @@ inline constexpr uint8_t timer_shutdown = 66;
 struct Shared {
   observe::Log& log;
   observe::Alarms& alarms;
-  relay::NextHop& next_hop;
+  relay::NextHops& next_hops;
   queue::SegmentPool& pool;
   const spool::SegmentFiles& files;
   uint64_t epoch = 0;  // of this start of the process
@@ -64,6 +64,8 @@ class Shard {
   void renew_snapshots();
   void begin_shutdown();
   void flush_queue();
+  // A held message goes on. False: there is none of this id.
+  bool release(queue::MessageId id);
   queue::Index& index();
 
   const observe::Counters& counters() const { return counters_; }

@@ -37,10 +37,6 @@ inline constexpr uint32_t header_block_bytes_max = 4096;
 // What access tables may add to one message, and how far restriction classes may reach.
 inline constexpr uint32_t prepended_bytes_max = 16U << 10;
 inline constexpr uint32_t bcc_addresses_max = 100;
-// Of one recipient: aliases in aliases, look-ups, and who comes out.
-inline constexpr uint32_t alias_depth_max = 100;
-inline constexpr uint32_t alias_steps_max = 20'000;
-inline constexpr uint32_t alias_recipients_max = 10'000;
 inline constexpr uint32_t restriction_depth_max = 100;
 inline constexpr uint32_t restriction_steps_max = 10'000;
 
@@ -57,6 +53,13 @@ inline constexpr uint32_t config_entries_max = 10'000;           // name = value
 
 // Files that the privileged reader opens: main.cf, certificates and keys.
 inline constexpr uint32_t privileged_paths_max = 256;
+
+// aliases(5): aliases inside one another, as Postfix's local(8).
+inline constexpr uint32_t alias_depth_max = 100;
+// A recipient or sender that an expansion made, in its quoted form.
+inline constexpr uint32_t envelope_address_bytes_max = 1024;
+// Places that mail goes to: relayhost, and what transport_maps names.
+inline constexpr uint32_t next_hops_max = 64;
 
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;

@@ -9,7 +9,9 @@ namespace {
 constexpr uint8_t version = 1;
 constexpr uint8_t flag_eight_bit = 1;
 constexpr uint8_t flag_esmtp = 2;
-constexpr uint8_t flags_known = flag_eight_bit | flag_esmtp;
+constexpr uint8_t flag_held = 4;
+constexpr uint8_t flags_known = flag_eight_bit | flag_esmtp | flag_held;
+constexpr std::byte recipient_flag_own_sender{1};
 
 constexpr size_t flags_offset = 1;
 constexpr size_t recipient_count_offset = 2;
@@ -23,7 +25,8 @@ constexpr size_t text_length_bytes = sizeof(uint16_t);
 void EnvelopeWriter::begin(const EnvelopeHead& head) {
   std::byte fixed[texts_offset];
   store_le(fixed, version);
-  const int flags = (head.eight_bit ? flag_eight_bit : 0) | (head.esmtp ? flag_esmtp : 0);
+  const int flags = (head.eight_bit ? flag_eight_bit : 0) | (head.esmtp ? flag_esmtp : 0) |
+                    (head.held ? flag_held : 0);
   store_le(fixed + flags_offset, static_cast<uint8_t>(flags));
   store_le(fixed + recipient_count_offset, uint16_t{0});
   store_le(fixed + arrival_offset, head.arrival.us);
@@ -38,9 +41,18 @@ void EnvelopeWriter::begin(const EnvelopeHead& head) {
 }
 
 void EnvelopeWriter::add_recipient(std::string_view address) {
+  begin_recipient(0, address);
+}
+
+void EnvelopeWriter::add_recipient(std::string_view address, std::string_view own_sender) {
+  begin_recipient(static_cast<uint8_t>(recipient_flag_own_sender), address);
+  add_text(own_sender);
+}
+
+void EnvelopeWriter::begin_recipient(uint8_t flags, std::string_view address) {
   MX_ASSERT(out_.size() >= texts_offset);  // begin() came first
   MX_ASSERT(recipient_count_ < UINT16_MAX);
-  out_.push_back(std::byte{0});
+  out_.push_back(std::byte{flags});
   add_text(address);
   store_le(out_.data() + recipient_count_offset, ++recipient_count_);
 }
@@ -73,6 +85,7 @@ bool EnvelopeReader::parse() {
   if ((flags & ~flags_known) != 0) return false;
   head_.eight_bit = (flags & flag_eight_bit) != 0;
   head_.esmtp = (flags & flag_esmtp) != 0;
+  head_.held = (flags & flag_held) != 0;
   head_.recipient_count = load_le<uint16_t>(from + recipient_count_offset);
   head_.arrival.us = load_le<int64_t>(from + arrival_offset);
   head_.size = load_le<uint64_t>(from + size_offset);
@@ -80,23 +93,33 @@ bool EnvelopeReader::parse() {
   if (!take_text(head_.client_name) || !take_text(head_.client_address)) return false;
   if (!take_text(head_.helo) || !take_text(head_.sender)) return false;
   first_recipient_ = at_;
-  std::string_view address;
+  EnvelopeRecipient recipient;
   for (uint32_t i = 0; i < head_.recipient_count; ++i)
-    if (!take_recipient(address)) return false;
+    if (!take_recipient(recipient)) return false;
   return at_ == bytes_.size();
 }
 
-bool EnvelopeReader::next_recipient(std::string_view& address) {
+bool EnvelopeReader::next_recipient(EnvelopeRecipient& recipient) {
   if (at_ == bytes_.size()) return false;
-  const bool whole = take_recipient(address);
+  const bool whole = take_recipient(recipient);
   MX_ASSERT(whole);  // open() has walked over all of them
   return true;
 }
 
-bool EnvelopeReader::take_recipient(std::string_view& address) {
-  if (at_ == bytes_.size() || bytes_[at_] != std::byte{0}) return false;
-  ++at_;
-  return take_text(address);
+bool EnvelopeReader::next_recipient(std::string_view& address) {
+  EnvelopeRecipient recipient;
+  if (!next_recipient(recipient)) return false;
+  address = recipient.address;
+  return true;
+}
+
+bool EnvelopeReader::take_recipient(EnvelopeRecipient& recipient) {
+  if (at_ == bytes_.size()) return false;
+  const std::byte flags = bytes_[at_++];
+  if ((flags & ~recipient_flag_own_sender) != std::byte{0}) return false;
+  recipient.sender = head_.sender;
+  if (!take_text(recipient.address)) return false;
+  return flags == std::byte{0} || take_text(recipient.sender);
 }
 
 bool EnvelopeReader::take_text(std::string_view& text) {

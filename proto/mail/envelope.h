@@ -9,7 +9,8 @@
 //
 //   offset  0        1      2           4        12    20
 //           version  flags  recipients  arrival  size  texts …
-//   flags: 1 eight_bit, 2 esmtp; the other bits and all recipient flags are 0 in version 1.
+//   flags: 1 eight_bit, 2 esmtp, 4 held; recipient flags: 1 own sender (its text follows the
+//   recipient's). The other bits are 0.
 //
 // The journal's checksum covers the bytes, yet the reader trusts none of them: a queue directory
 // can be copied, and a wrong length must never be followed. Cost: one pass, no allocation for usual
@@ -28,6 +29,7 @@ namespace mx::mail {
 struct EnvelopeHead {
   bool eight_bit = false;  // BODY=8BITMIME was given
   bool esmtp = false;
+  bool held = false;             // not to be delivered until a person releases it
   uint16_t recipient_count = 0;  // set by the reader; the writer counts for itself
   WallTime arrival;
   uint64_t size = 0;
@@ -41,13 +43,20 @@ class EnvelopeWriter {
  public:
   void begin(const EnvelopeHead& head);
   void add_recipient(std::string_view address);
+  // A recipient whose mail goes out under an envelope sender of its own.
+  void add_recipient(std::string_view address, std::string_view own_sender);
   Bytes bytes() const { return {out_.data(), out_.size()}; }
 
  private:
+  void begin_recipient(uint8_t flags, std::string_view address);
   void add_text(std::string_view text);
 
   SmallVector<std::byte, 512> out_;
   uint16_t recipient_count_ = 0;
+};
+
+struct EnvelopeRecipient {
+  std::string_view address, sender;  // the message's sender, or its own
 };
 
 // Reads an envelope in place; views live as long as the bytes.
@@ -57,13 +66,14 @@ class EnvelopeReader {
   [[nodiscard]] bool open(Bytes bytes);
   const EnvelopeHead& head() const { return head_; }
   // Recipients in order; false after the last one. rewind() starts over.
+  [[nodiscard]] bool next_recipient(EnvelopeRecipient& recipient);
   [[nodiscard]] bool next_recipient(std::string_view& address);
   void rewind() { at_ = first_recipient_; }
 
  private:
   bool parse();
   bool take_text(std::string_view& text);
-  bool take_recipient(std::string_view& address);
+  bool take_recipient(EnvelopeRecipient& recipient);
 
   EnvelopeHead head_;
   Bytes bytes_;

@@ -231,6 +231,8 @@ void Server::not_committed(CommitFailure why) {
       return end_transaction({"452 4.3.1 Insufficient system storage"});
     case CommitFailure::write_error:
       return end_transaction({"451 4.3.0 Error: queue file write error"});
+    case CommitFailure::expansion:
+      return end_transaction({"451 4.6.0 Alias expansion error"});
   }
 }
 

@@ -87,7 +87,7 @@ struct BodyFacts {
   bool failed = false;        // storage failed: 451
 };
 
-enum class CommitFailure : uint8_t { no_space, write_error };
+enum class CommitFailure : uint8_t { no_space, write_error, expansion };
 
 // Session counters for the disconnect log line: commands tried and accepted, as Postfix prints
 // them.

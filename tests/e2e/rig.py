@@ -116,8 +116,8 @@ class Process:
 class Sink(Process):
     """mxsink, with what it recorded."""
 
-    def __init__(self, rig, port=0, arguments=()):
-        self.ledger = rig.dir / "sink.ledger"
+    def __init__(self, rig, port=0, arguments=(), name="sink"):
+        self.ledger = rig.dir / f"{name}.ledger"
         self.store = rig.dir / "store"
         self.store.mkdir(exist_ok=True)
         super().__init__(rig, "mxsink", [BIN / "mxsink", "--json", "--ledger", self.ledger,
@@ -251,8 +251,8 @@ class Rig:
     def ringmx(self, **options):
         return Ringmx(self, **options)
 
-    def mxsink(self, *arguments, port=0):
-        return Sink(self, port, arguments)
+    def mxsink(self, *arguments, port=0, name="sink"):
+        return Sink(self, port, arguments, name)
 
     def process(self, name, *command, **options):
         return Process(self, name, command, **options)

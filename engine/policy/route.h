@@ -1,0 +1,34 @@
+// engine/policy/route.h - where mail for an address goes: transport(5), else what its class says.
+//
+// Asked anew at every delivery attempt, so that a changed table acts on queued mail. Pure; no
+// allocation; a temporary failure is a `retry` that says so.
+#pragma once
+
+#include <string_view>
+
+#include "engine/policy/policy.h"
+#include "proto/base/fixed_text.h"
+#include "proto/smtp/verdict.h"
+
+namespace mx::policy {
+
+struct Route {
+  enum class Kind : uint8_t {
+    hop,      // by SMTP
+    error,    // can't be delivered
+    retry,    // not now
+    discard,  // thrown away, as the operator asked
+  };
+  Kind kind = Kind::hop;
+  bool relay = false;       // hop: transport relay; else smtp
+  bool own = false;         // hop: relayhost and the class's next hop count; else next_hop
+  bool from_table = false;  // transport_maps named the transport
+  FixedText<512> next_hop;  // hop, !own: as the table has it
+  smtp::EnhancedCode enhanced;
+  FixedText<480> text;  // error, retry, discard: why
+};
+
+// `address` in internal form.
+Route route(const Policy& policy, std::string_view address);
+
+}  // namespace mx::policy

@@ -1,0 +1,252 @@
+// Where messages go: routes of recipients to destinations, and what ends without a connection.
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "engine/config/addresses.h"
+#include "engine/relay/connection.h"
+#include "engine/relay/outbound.h"
+#include "maps/keys.h"
+#include "proto/base/assert.h"
+#include "queue/recovery.h"
+
+namespace mx::relay {
+namespace {
+
+using Kind = policy::Route::Kind;
+constexpr uint32_t not_in_memory = UINT32_MAX;
+
+}  // namespace
+
+void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
+  snapshot_ = std::move(snapshot);
+  settings_ = std::move(settings);
+  schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
+  Destination* const relay = destination(settings_->relay.relay_hosts);
+  Destination* const other = destination(settings_->relay.default_hosts);
+  const bool moved = relay_ != nullptr && (relay != relay_ || other != default_);
+  if (relay == nullptr || other == nullptr) {
+    log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
+  } else {
+    relay_ = relay;
+    default_ = other;
+  }
+  MX_ASSERT(relay_ != nullptr && default_ != nullptr);  // the first ones always have room
+  single_ = relay_ == default_ && snapshot_->policy.transport_maps.empty();
+  named_.clear();  // known_tcp_ports may be another
+  if (!moved) return;
+  // The old next hop may be dead for good: what waits for it is routed anew.
+  for (const auto& d : destinations_) {
+    incoming_.insert(incoming_.end(), d->fresh.begin(), d->fresh.end());
+    d->fresh.clear();
+    for (const queue::MessageId id : std::exchange(d->retries, {})) schedule_.add_ready(id);
+  }
+}
+
+// nullptr: there are too many.
+Outbound::Destination* Outbound::destination(const std::vector<config::NextHop>& hosts) {
+  NextHop* const hop = next_hops_.get(hosts);
+  if (hop == nullptr) return nullptr;
+  for (const auto& d : destinations_)
+    if (&d->hop == hop) return d.get();
+  static_assert(limits::next_hops_max <= 64);  // bits of a Mask
+  destinations_.push_back(
+      std::make_unique<Destination>(*hop, static_cast<uint32_t>(destinations_.size())));
+  return destinations_.back().get();
+}
+
+// nullptr: it can't be used as a next hop.
+Outbound::Destination* Outbound::find_destination(const policy::Route& route) {
+  if (route.own) return route.relay ? relay_ : default_;
+  const std::string_view text = route.next_hop.view();
+  if (const auto found = named_.find(text); found != named_.end()) return found->second;
+  if (named_.size() >= 4 * limits::next_hops_max) named_.clear();
+  const config::RelaySettings& relay = settings_->relay;
+  const auto hosts = config::parse_next_hops(text, relay.default_port, relay.known_ports);
+  Destination* found = nullptr;
+  if (!hosts)
+    log_.line("smtp", "warning: transport_maps: {}", observe::Peer{hosts.error()});
+  else if (!hosts->empty() && (found = destination(*hosts)) == nullptr)
+    log_.line("smtp", "warning: transport_maps: more than {} next hops", limits::next_hops_max);
+  named_.emplace(text, found);
+  return found;
+}
+
+// Where mail for `address`, in wire form, goes now. *to stays nullptr when no connection is needed.
+policy::Route Outbound::route_of(std::string_view address, Destination** to) {
+  maps::KeyText internal;
+  policy::Route route;
+  if (maps::unquote_address(internal, address)) {
+    route = policy::route(snapshot_->policy, internal.view());
+    if (route.kind == Kind::hop) *to = find_destination(route);
+    if (*to != nullptr) {
+      if (!route.own) return route;
+      // The class's transport decides on the recipient limit.
+      const config::RelaySettings& relay = settings_->relay;
+      route.relay = route.relay ? !relay.relay_class_by_smtp : relay.default_class_by_relay;
+      return route;
+    }
+  }
+  if (route.kind != Kind::hop) return route;
+  route.kind = Kind::retry;
+  route.enhanced = {4, 3, 5};
+  const bool fits = route.text.assign("its next hop can't be used (an MX look-up, or bad syntax)");
+  MX_ASSERT(fits);
+  return route;
+}
+
+// Messages that nobody has looked at yet get a destination. With one for all, that is it: what else
+// there is to an envelope is seen when it is delivered.
+void Outbound::route_waiting() {
+  while (!incoming_.empty()) {
+    const Work work = incoming_.front();
+    if (single_) {
+      relay_->fresh.push_back(work);
+    } else if (work.message_slot == not_in_memory) {
+      if (!read_to_route(work.id)) return;
+    } else {
+      queue::MessageInfo info;
+      const spool::Message& message = spool_.messages().at(work.message_slot);
+      if (spool_.index().find(work.id, info))
+        dispatch(info, work, {message.envelope.data(), message.envelope.size()});
+      else
+        spool_.forget(work.message_slot);
+    }
+    incoming_.pop_front();
+  }
+  if (single_) return;
+  while (route_reads_.used() < route_reads_.limit()) {
+    const auto id = schedule_.next_ready(loop_.now());
+    if (!id) return;
+    read_to_route(*id);
+  }
+}
+
+// False: not now.
+bool Outbound::read_to_route(queue::MessageId id) {
+  if (route_reads_.used() == route_reads_.limit()) return false;
+  queue::MessageInfo info;
+  if (!spool_.index().find(id, info)) return true;  // deleted meanwhile
+  const queue::Window window = queue::window_of(info.commit);
+  uint32_t slot = 0;
+  RouteRead* const read = route_reads_.make(&slot);
+  MX_ASSERT(read != nullptr);
+  read->info = info;
+  read->length = window.length;
+  read->window = static_cast<std::byte*>(std::aligned_alloc(queue::block_bytes, window.length));
+  MX_ASSERT(read->window != nullptr);
+  loop_.ring.read(spool_.files().fd(info.commit.segment), {read->window, window.length},
+                  window.offset, route_reads_.op(op_route, slot));
+  return true;
+}
+
+void Outbound::on_route_read(const io::Completion& completion) {
+  RouteRead* const found = route_reads_.find(completion.op);
+  MX_ASSERT(found != nullptr);
+  const RouteRead read = *found;
+  route_reads_.free(completion.op.slot);
+  queue::MessageInfo info;
+  if (!shutting_down_ && spool_.index().find(read.info.id, info)) {
+    std::optional<Bytes> payload;
+    if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == read.length)
+      payload = queue::decode_record({read.window, read.length}, info.commit,
+                                     spool_.pool().life(info.commit.segment),
+                                     queue::RecordType::commit, info.id);
+    queue::CommitView commit;
+    if (payload && commit.open(*payload))
+      dispatch(info, {info.id, not_in_memory, 0}, commit.envelope());
+    else
+      relay_->retries.push_back(info.id);  // reads it again, and tells of the damage
+  }
+  std::free(read.window);
+}
+
+// Gives a message to the first of its destinations that is up; if none is, it waits for one.
+void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes bytes) {
+  mail::EnvelopeReader envelope;
+  Destination* chosen = nullptr;
+  const bool readable = envelope.open(bytes);
+  if (readable && envelope.head().held && info.attempts == 0) {
+    hold(info);
+    if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
+    return;
+  }
+  const auto each_pending = [&](auto&& visit) {
+    envelope.rewind();
+    mail::EnvelopeRecipient recipient;
+    for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
+      if (spool_.index().is_pending(info.id, i)) visit(i, recipient.address);
+  };
+  if (!readable) {
+    chosen = relay_;  // tells of the damage
+  } else {
+    each_pending([&](uint32_t, std::string_view address) {
+      if (chosen != nullptr && chosen->hop.up()) return;
+      Destination* to = nullptr;
+      route_of(address, &to);
+      if (to != nullptr && (chosen == nullptr || to->hop.up())) chosen = to;
+    });
+  }
+  if (chosen != nullptr) {
+    if (work.message_slot != not_in_memory)
+      chosen->fresh.push_back(work);
+    else
+      chosen->retries.push_back(work.id);
+    return;
+  }
+  FixedText<480> why;
+  each_pending([&](uint32_t i, std::string_view address) {
+    Destination* to = nullptr;
+    const policy::Route route = route_of(address, &to);
+    settle_local(info, i, address, route);
+    if (route.kind != Kind::discard) why = route.text;
+  });
+  go_on(info, why.view());
+  if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
+}
+
+// A recipient that needs no connection. Bounces are a later piece of work: until then what can't be
+// delivered stays in the queue.
+void Outbound::settle_local(const queue::MessageInfo& info, uint32_t recipient,
+                            std::string_view address, const policy::Route& route) {
+  const bool discarded = route.kind == Kind::discard;
+  if (discarded) {
+    counters_.recipients_discarded.add();
+    const bool known = spool_.journal().mark_done(info.id, recipient, 1, loop_.now());
+    MX_ASSERT(known || spool_.journal().failed());
+  } else {
+    counters_.recipients_deferred.add();
+  }
+  const Duration total = loop_.wall() - info.arrival;
+  log_.line(discarded ? "discard" : "error",
+            "{}: to=<{}>, relay=none, delay={:.2g}, dsn={}.{}.{}, status={} ({})",
+            queue::to_text(info.id).view(), observe::Peer{address}, total.seconds(),
+            discarded ? 2 : 4, route.enhanced.subject, route.enhanced.detail,
+            discarded ? "sent" : "deferred", observe::Peer{route.text.view()});
+}
+
+// An attempt is over: the message is done, or waits.
+void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
+  queue::MessageInfo left;
+  if (!spool_.index().find(info.id, left)) {
+    counters_.messages_done.add();
+    log_.line("qmgr", "{}: removed", queue::to_text(info.id).view());
+    return;
+  }
+  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(left.attempts + 1U, UINT16_MAX));
+  const Duration delay = schedule_.delay(attempts);
+  const bool known =
+      spool_.journal().mark_deferred(info.id, loop_.wall() + delay, attempts,
+                                     why.substr(0, limits::defer_reason_bytes_max), loop_.now());
+  MX_ASSERT(known || spool_.journal().failed());
+  schedule_.defer(info.id, loop_.now() + delay);
+}
+
+// The envelope says so until the first mark; from then on the mark does, and mxq -H ends it.
+void Outbound::hold(const queue::MessageInfo& info) {
+  const bool known = spool_.journal().mark_deferred(info.id, held_until, 1, "held", loop_.now());
+  MX_ASSERT(known || spool_.journal().failed());
+  log_.line("qmgr", "{}: placed on hold", queue::to_text(info.id).view());
+}
+
+}  // namespace mx::relay
