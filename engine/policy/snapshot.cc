@@ -15,6 +15,44 @@ Tokens tokens_of(const config::List& list, const std::string& main_cf) {
   return out;
 }
 
+void add_restrictions(PolicyInputs& in, const config::Settings& settings,
+                      const std::string& main_cf) {
+  const config::Restrictions& restrictions = settings.restrictions;
+  in.client = tokens_of(restrictions.client, main_cf);
+  in.helo = tokens_of(restrictions.helo, main_cf);
+  in.sender = tokens_of(restrictions.sender, main_cf);
+  in.relay = tokens_of(restrictions.relay, main_cf);
+  in.recipient = tokens_of(restrictions.recipient, main_cf);
+  in.data = tokens_of(restrictions.data, main_cf);
+  in.end_of_data = tokens_of(restrictions.end_of_data, main_cf);
+  in.relay_before_recipient = restrictions.relay_before_recipient;
+  in.delay_reject = restrictions.delay_reject;
+  in.reject_unlisted_recipient = restrictions.reject_unlisted_recipient;
+  in.show_user_unknown_table_name = restrictions.show_user_unknown_table_name;
+  in.reject_unlisted_sender = restrictions.reject_unlisted_sender;
+  in.null_access_lookup_key = restrictions.null_access_lookup_key;
+  in.unknown_address_tempfail_defers = restrictions.unknown_address_tempfail_defers;
+  for (const auto& one : restrictions.classes) {
+    const Token name{one.name.text, one.name.file.empty() ? main_cf : one.name.file, one.name.line};
+    in.classes.push_back({name, tokens_of(one.words, main_cf)});
+  }
+  const config::RejectCodes& codes = settings.codes;
+  in.codes = {.reject = codes.reject,
+              .defer = codes.defer,
+              .non_fqdn = codes.non_fqdn,
+              .invalid_hostname = codes.invalid_hostname,
+              .relay_domains = codes.relay_domains,
+              .access_map_reject = codes.access_map_reject,
+              .access_map_defer = codes.access_map_defer,
+              .multi_recipient_bounce = codes.multi_recipient_bounce,
+              .plaintext = codes.plaintext,
+              .unknown_address = codes.unknown_address,
+              .unknown_client = codes.unknown_client,
+              .unknown_local_recipient = codes.unknown_local_recipient,
+              .unknown_relay_recipient = codes.unknown_relay_recipient,
+              .unknown_virtual_alias = codes.unknown_virtual_alias};
+}
+
 PolicyInputs inputs_of(const config::Settings& settings, const std::string& main_cf) {
   PolicyInputs in;
   in.main_cf = main_cf;
@@ -50,40 +88,7 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.propagate_alias_extensions = domains.propagate_alias_extensions;
   in.expand_owner_alias = domains.expand_owner_alias;
   in.reset_owner_alias = domains.reset_owner_alias;
-  const config::Restrictions& restrictions = settings.restrictions;
-  in.client = tokens_of(restrictions.client, main_cf);
-  in.helo = tokens_of(restrictions.helo, main_cf);
-  in.sender = tokens_of(restrictions.sender, main_cf);
-  in.relay = tokens_of(restrictions.relay, main_cf);
-  in.recipient = tokens_of(restrictions.recipient, main_cf);
-  in.data = tokens_of(restrictions.data, main_cf);
-  in.end_of_data = tokens_of(restrictions.end_of_data, main_cf);
-  in.relay_before_recipient = restrictions.relay_before_recipient;
-  in.delay_reject = restrictions.delay_reject;
-  in.reject_unlisted_recipient = restrictions.reject_unlisted_recipient;
-  in.show_user_unknown_table_name = restrictions.show_user_unknown_table_name;
-  in.reject_unlisted_sender = restrictions.reject_unlisted_sender;
-  in.null_access_lookup_key = restrictions.null_access_lookup_key;
-  in.unknown_address_tempfail_defers = restrictions.unknown_address_tempfail_defers;
-  for (const auto& one : restrictions.classes) {
-    const Token name{one.name.text, one.name.file.empty() ? main_cf : one.name.file, one.name.line};
-    in.classes.push_back({name, tokens_of(one.words, main_cf)});
-  }
-  const config::RejectCodes& codes = settings.codes;
-  in.codes = {.reject = codes.reject,
-              .defer = codes.defer,
-              .non_fqdn = codes.non_fqdn,
-              .invalid_hostname = codes.invalid_hostname,
-              .relay_domains = codes.relay_domains,
-              .access_map_reject = codes.access_map_reject,
-              .access_map_defer = codes.access_map_defer,
-              .multi_recipient_bounce = codes.multi_recipient_bounce,
-              .plaintext = codes.plaintext,
-              .unknown_address = codes.unknown_address,
-              .unknown_client = codes.unknown_client,
-              .unknown_local_recipient = codes.unknown_local_recipient,
-              .unknown_relay_recipient = codes.unknown_relay_recipient,
-              .unknown_virtual_alias = codes.unknown_virtual_alias};
+  add_restrictions(in, settings, main_cf);
   return in;
 }
 

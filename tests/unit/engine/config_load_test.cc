@@ -149,17 +149,16 @@ TEST(Load, RefusesRoutesThatAreNotBuilt) {
   EXPECT_TRUE(refuses(minimal + "default_transport = error:x\n", "main.cf:3: default_transport"));
 }
 
-TEST(Load, RecipientLimitsBelongToTheTransportThatIsUsed) {
+TEST(Load, RecipientLimitsBelongToTheTransport) {
   const std::string limits =
       "relay_destination_recipient_limit = 1\nsmtp_destination_recipient_limit = 7\n"
       "default_destination_recipient_limit = 9\n";
   Settings settings = settings_of(minimal + limits);
   EXPECT_EQ(settings.relay.relay_recipient_limit, 1U);
-  EXPECT_EQ(settings.relay.default_recipient_limit, 7U);
-  settings = settings_of(minimal + limits + "relay_transport = smtp\n");
-  EXPECT_EQ(settings.relay.relay_recipient_limit, 7U);
+  EXPECT_EQ(settings.relay.smtp_recipient_limit, 7U);
   settings = settings_of(minimal + "default_destination_recipient_limit = 9\n");
   EXPECT_EQ(settings.relay.relay_recipient_limit, 9U);
+  EXPECT_EQ(settings.relay.smtp_recipient_limit, 9U);
 }
 
 TEST(Load, FilesInMatchListsAreInlined) {

@@ -143,7 +143,8 @@ TEST(Envelope, other_versions_flags_and_counts_are_malformed) {
   EXPECT_TRUE(opens(with(1, 3)));
   EXPECT_FALSE(opens(with(0, 0)));
   EXPECT_FALSE(opens(with(0, 2)));
-  EXPECT_FALSE(opens(with(1, 4)));
+  EXPECT_TRUE(opens(with(1, 7)));
+  EXPECT_FALSE(opens(with(1, 8)));
   EXPECT_FALSE(opens(with(2, 0)));
   EXPECT_FALSE(opens(with(2, 2)));
   EXPECT_FALSE(opens(with(3, 1)));
