@@ -303,6 +303,11 @@ Evaluation::Result Evaluation::address_access(const Restriction& restriction,
   const ResolvedAddress resolved = resolve(policy_, address);
   if (resolved.tempfail) return lookup_failure(address);
   maps::KeyList keys;
+  // Postfix asks for a local part in the form that it has on the wire.
+  maps::KeyText quoted;
+  if (maps::quote_local(quoted, resolved.local()) && quoted.view() != resolved.local())
+    maps::access_address_keys(keys, quoted.view(), resolved.domain(), policy_.access_style,
+                              policy_.delimiter);
   maps::access_address_keys(keys, resolved.local(), resolved.domain(), policy_.access_style,
                             policy_.delimiter);
   return access(restriction, keys.keys(), object);

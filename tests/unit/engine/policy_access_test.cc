@@ -135,6 +135,8 @@ TEST_F(AccessTest, keys_are_those_of_what_is_looked_up) {
             "<user+ext@relay.tld>: Recipient address");
   EXPECT_EQ(refused("check_recipient_access", "user+ext@"),
             "<user+ext@relay.tld>: Recipient address");
+  inputs_.sender = list({"check_recipient_access", "regexp:{{/^\"us er\"@/ REJECT}}"});
+  EXPECT_EQ(rcpt("\"us er\"@relay.tld").substr(0, 3), "554");
   inputs_.parent_domain_matches_subdomains = list({"smtpd_access_maps"});
   EXPECT_EQ(refused("check_client_access", "example"),
             "<mail.client.example[198.51.100.7]>: Client host");
