@@ -56,23 +56,27 @@ def shrink(pair, steps, difference, settings):
 class Run:
     def __init__(self, options, seed):
         self.options, self.seed = options, seed
-        self.known, self.unknown = {}, []
+        self.known, self.unknown = {}, 0
+        self.kinds = {}
         self.played = 0
 
-    def found(self, known, text):
+    def found(self, known, kind, text):
+        """Counts it; what is not known is told, of each kind the first only."""
         if known:
             self.known[known] = self.known.get(known, 0) + 1
-        else:
-            self.unknown.append(text)
-            print(f"DIFFERENCE {text}", flush=True)
+            return
+        self.unknown += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        if self.kinds[kind] == 1:
+            print(f"DIFFERENCE {kind}\n   {text()}", flush=True)
 
     def one_config(self, pair, config, wanted):
         """Plays the dialogues of a configuration; `wanted` is one number or None."""
         per = self.options.per_config
         numbers = [wanted] if wanted is not None else range(per)
-        chunking = "CHUNKING" in self.options.offered
+        offered = self.options.offered
         written = {n: dialogues.Writer(random.Random(f"{self.seed}/{config.number}/{n}"),
-                                       f"tag-{config.number}-{n}-end", chunking).dialogue()
+                                       f"tag-{config.number}-{n}-end", offered).dialogue()
                    for n in numbers}
         pair.start(config)
         try:
@@ -82,7 +86,8 @@ class Run:
             messages = pair.wait_for_mail()
             for number, replies in told.items():
                 self.judge(pair, config, number, (written[number], replies, messages))
-            assert pair.processes["ringmx"].running(), pair.log("ringmx")
+            mx = pair.processes["ringmx"]
+            assert mx.running(), f"ringmx ended with {mx.process.returncode}: {pair.log('ringmx')}"
         finally:
             pair.stop()
 
@@ -93,21 +98,19 @@ class Run:
         if self.options.verbose:
             print("\n".join(f"{name}: {row}" for name in told for row in told[name]))
         if difference := compare.first_difference(told, config.chosen):
-            text = ""
-            if not difference[4]:
-                steps = shrink(pair, steps, difference, config.chosen)
-                text = self.report(again, config, steps, difference)
-            self.found(difference[4], text)
+            self.found(difference[4], compare.signature(*difference[1:4]),
+                       lambda: self.report(pair, again, config, steps, difference))
             return
         tag = f"tag-{config.number}-{number}-end".encode()
         if mail := compare.mail_difference(messages, tag, config.chosen):
-            self.found(mail[1], f"in the mail: {again}\n{mail[0]}\n{self.settings(config)}")
+            self.found(mail[1], "mail", lambda: f"{again}\n{mail[0]}\n{self.settings(config)}")
 
     def settings(self, config):
         usual = configs.base(self.options.hidden)
         return "   " + "; ".join(f"{k}={v}" for k, v in config.chosen.items() if usual.get(k) != v)
 
-    def report(self, again, config, steps, difference):
+    def report(self, pair, again, config, steps, difference):
+        steps = shrink(pair, steps, difference, config.chosen)
         _, sent, theirs, ours, _ = difference
         rows = "\n".join(f"      {step.data[:200]!r}" for step in steps)
         return (f"{again}\n   sent    {sent}\n   postfix {theirs}\n   ringmx  {ours}\n"
@@ -137,7 +140,10 @@ def main():
         pair = Pair(rig, 1)
         (rig.dir / "probe").mkdir()
         features = configs.Features(rig.dir / "probe", prepared(pair), options.hidden)
-        print(f"seed {options.seed}; ringmx does not offer: {options.hidden or '-'}")
+        if features.values["smtpd_authorized_xclient_hosts"] != [""]:
+            options.offered.add("XCLIENT")
+        print(f"seed {options.seed}; ringmx offers {', '.join(sorted(options.offered))}")
+        print(f"LEFT OUT, not offered: {options.hidden or 'nothing'}")
         for what, why in features.left_out.items():
             print(f"LEFT OUT {what}: {why}")
         count = -(-options.count // options.per_config)
@@ -148,7 +154,9 @@ def main():
             run.one_config(pair, config, only[1] if only and len(only) > 1 else None)
         for name, times in sorted(run.known.items()):
             print(f"known: {name}: {times}")
-        print(f"{run.played} dialogues, {len(run.unknown)} unexplained differences, "
+        for kind, times in sorted(run.kinds.items(), key=lambda pair: -pair[1]):
+            print(f"unexplained: {times}: {kind}")
+        print(f"{run.played} dialogues, {run.unknown} unexplained differences, "
               f"{time.monotonic() - begun:.0f} s")
     sys.exit(1 if run.unknown else 0)
 

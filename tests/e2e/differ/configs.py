@@ -52,7 +52,6 @@ FEATURES = {
     "smtpd_forbid_unauth_pipelining": YES_NO,
     "smtpd_relay_before_recipient_restrictions": YES_NO,
     "show_user_unknown_table_name": YES_NO,
-    "smtputf8_enable": YES_NO,
     "soft_bounce": YES_NO,
     "message_size_limit": ["0", "3000", "10240000"],
     "smtpd_recipient_limit": ["2", "1000"],
@@ -68,7 +67,6 @@ FEATURES = {
     "parent_domain_matches_subdomains": ["", "relay_domains, smtpd_access_maps", "mynetworks"],
     "mynetworks": ["127.0.0.0/8", "10.0.0.0/8", "!127.0.0.1, 127.0.0.0/8"],
     "mydestination": ["", "$myhostname", "$myhostname, localhost.$mydomain, local.test"],
-    "alias_maps": ["", "hash:TABLES/aliases"],
     "relay_domains": ["hash:TABLES/domains", "example.test, second.test, hash:TABLES/domains"],
     "relay_recipient_maps": ["", "hash:TABLES/recipients"],
     "virtual_alias_maps": ["", "hash:TABLES/virtual"],
@@ -102,12 +100,13 @@ ANYWHERE = [
     "check_reverse_client_hostname_access hash:TABLES/clients", "strict", "sleep 0",
     "check_client_access static:DUNNO", "check_client_access inline:{127.0.0.1=OK}"]
 WITH_SENDER = ["reject_non_fqdn_sender", "check_sender_access hash:TABLES/senders",
-               "hash:TABLES/senders", "reject_unlisted_sender",
+               "reject_unlisted_sender",
                "warn_if_reject check_sender_access hash:TABLES/senders"]
 WITH_RECIPIENT = ["reject_non_fqdn_recipient", "check_recipient_access hash:TABLES/rcpts",
                   "reject_unauth_destination", "permit_auth_destination", "reject_unlisted_recipient",
-                  "defer_unauth_destination", "hash:TABLES/rcpts", "reject_multi_recipient_bounce",
+                  "defer_unauth_destination", "reject_multi_recipient_bounce",
                   "check_recipient_access pcre:{{/^\"/ REJECT quoted}}"]
+BARE_SENDER, BARE_RECIPIENT = ["hash:TABLES/senders"], ["hash:TABLES/rcpts"]
 CLASSES = {"smtpd_restriction_classes": "strict",
            "strict": "check_helo_access hash:TABLES/helos, reject_non_fqdn_helo_hostname"}
 
@@ -126,16 +125,23 @@ def base(hidden_keywords=""):
             "mydomain": "example.test", "myorigin": "example.test", "mydestination": "",
             "smtpd_banner": "$myhostname ESMTP hello", "mail_name": "Postfix",
             "relay_domains": "hash:TABLES/domains", "mynetworks": "127.0.0.0/8",
-            "local_recipient_maps": "$alias_maps", "alias_maps": "", "alias_database": "",
+            "local_recipient_maps": "$alias_maps", "alias_database": "",
+            "alias_maps": "hash:TABLES/aliases",
             "smtpd_error_sleep_time": "0s", "smtpd_relay_restrictions": "reject_unauth_destination",
             "smtpd_discard_ehlo_keywords": hidden_keywords,
             "smtpd_forbid_bare_newline": "normalize", "smtpd_forbid_unauth_pipelining": "yes",
-            "local_header_rewrite_clients": "", "relayhost": "[127.0.0.1]:1"}
+            "local_header_rewrite_clients": "", "relayhost": "[127.0.0.1]:1",
+            "smtputf8_enable": "no" if "smtputf8" in hidden_keywords else "yes",
+            "smtp_line_length_limit": "0"}
 
 
 def elements_of(name, offered):
     """The restrictions that make sense in a list, as Postfix documents them."""
     wanted = list(ANYWHERE)
+    if name == "sender":
+        wanted += BARE_SENDER
+    if name == "recipient":
+        wanted += BARE_RECIPIENT
     if name not in ("client", "helo", "etrn"):
         wanted += WITH_SENDER
     if name not in ("client", "helo", "sender", "etrn"):
@@ -158,8 +164,9 @@ class Features:
             taken = [v for v in values if not self.ask(f"{name} = {v}", {name: v})]
             if taken:
                 self.values[name] = taken
-        for element in dict.fromkeys(ANYWHERE + WITH_SENDER + WITH_RECIPIENT):
-            needs = {"smtpd_data_restrictions": element} | (CLASSES if element == "strict" else {})
+        for element in [*ANYWHERE, *WITH_SENDER, *WITH_RECIPIENT, *BARE_SENDER, *BARE_RECIPIENT]:
+            place = "recipient" if element.startswith("hash:TABLES/rcpts") else "sender"
+            needs = {f"smtpd_{place}_restrictions": element} | (CLASSES if element == "strict" else {})
             if not self.ask(element, needs):
                 self.restrictions.add(element)
 

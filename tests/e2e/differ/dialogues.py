@@ -42,6 +42,9 @@ PLAIN = ["RSET", "NOOP", "NOOP x", "HELP", "VRFY user@example.test", "VRFY", "VR
          "Subject: x", "x" * 600, "x" * 3000, "\x80\x81", "RSET\0", "VRFY \xfc@example.test", "DATA",
          "BDAT", "BDAT x", "BDAT -1", "BDAT 0x10", "BDAT 1 x", "BDAT 0 LAST x", "BDAT 99999999999999"]
 
+NEEDS = {"BDAT": "CHUNKING", "ETRN": "ETRN", "XCLIENT": "XCLIENT", "XFORWARD": "XCLIENT",
+         "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN", "NOTIFY": "DSN", "ORCPT": "DSN"}
+
 
 @dataclasses.dataclass
 class Step:
@@ -59,9 +62,17 @@ def line(text):
 class Writer:
     """Writes one dialogue with its own random numbers; `tag` is found in what it delivers."""
 
-    def __init__(self, random, tag, chunking):
-        self.random, self.tag, self.chunking = random, tag, chunking
+    def __init__(self, random, tag, offered):
+        self.random, self.tag, self.offered = random, tag, offered
+        self.plain = [text for text in PLAIN if self.makes_sense(text)]
+        self.of_mail = [text for text in MAIL_PARAMETERS if self.makes_sense(text)]
+        self.of_rcpt = [text for text in RCPT_PARAMETERS if self.makes_sense(text)]
         self.odd = random.choice([0.03, 0.1, 0.3])
+
+    def makes_sense(self, text):
+        """False for what belongs to an extension that ringmx does not have."""
+        return all(keyword in self.offered or not text.startswith(start)
+                   for start, keyword in NEEDS.items())
 
     def oddly(self):
         return self.random.random() < self.odd
@@ -90,7 +101,7 @@ class Writer:
         verb = self.random.choice(["mail from:", "Mail From:", "MAIL FROM :", "MAIL  FROM:"]) \
             if self.oddly() else "MAIL FROM:"
         path = self.path(self.address(SENDERS))
-        return Step(line(verb + path + self.parameters(MAIL_PARAMETERS, self.odd + 0.1)))
+        return Step(line(verb + path + self.parameters(self.of_mail, self.odd + 0.1)))
 
     def rcpt(self):
         usual = ["user@example.test", "other@example.test", "a.b@example.test", "x@second.test",
@@ -99,7 +110,7 @@ class Writer:
                  "user@example.test", "user@example.test", "plus+tag@example.test"]
         verb = "rcpt to:" if self.oddly() else "RCPT TO:"
         path = self.path(self.address(usual))
-        return Step(line(verb + path + self.parameters(RCPT_PARAMETERS, self.odd)))
+        return Step(line(verb + path + self.parameters(self.of_rcpt, self.odd)))
 
     def hello(self):
         name = self.random.choice(HELOS) if self.oddly() or self.oddly() else "client.test"
@@ -126,7 +137,7 @@ class Writer:
 
     def transaction(self):
         steps = [self.mail(), *(self.rcpt() for _ in range(self.random.choice([1, 1, 1, 2, 3, 5])))]
-        if self.chunking and self.random.random() < 0.25:
+        if "CHUNKING" in self.offered and self.random.random() < 0.25:
             return steps + self.chunks()
         return [*steps, Step(line("data" if self.oddly() else "DATA"), 1, self.content())]
 
@@ -142,7 +153,7 @@ class Writer:
         for _ in range(self.random.choice([1, 1, 1, 2, 3])):
             steps += self.transaction()
         for _ in range(sum(self.random.random() < self.odd for _ in range(12))):
-            odd = Step(line(self.random.choice(PLAIN)))
+            odd = Step(line(self.random.choice(self.plain)))
             if odd.data == b"DATA\r\n":
                 odd.body = self.content()
             steps.insert(self.random.randint(0, len(steps)), odd)

@@ -46,7 +46,7 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
-RINGMX_ONLY = {"ringmx_queue_size_limit": 64 << 20, "ringmx_segment_size": 4 << 20}
+RINGMX_ONLY = {"ringmx_queue_size_limit": 128 << 20, "ringmx_segment_size": 4 << 20}
 
 
 class Sink(socketserver.ThreadingTCPServer):
