@@ -14,7 +14,7 @@ import sys
 import time
 
 from differ import compare, configs, dialogues
-from differ.client import Connection, normalised, play
+from differ.client import Connection, normalised, play, show
 from differ.servers import Pair, need_program
 from rig import Rig
 
@@ -103,7 +103,7 @@ class Run:
             return
         tag = f"tag-{config.number}-{number}-end".encode()
         if mail := compare.mail_difference(messages, tag, config.chosen):
-            self.found(mail[1], "mail", lambda: f"{again}\n{mail[0]}\n{self.settings(config)}")
+            self.found(mail[1], mail[2], lambda: f"{again}\n{mail[0]}\n{self.settings(config)}")
 
     def settings(self, config):
         usual = configs.base(self.options.hidden)
@@ -113,7 +113,7 @@ class Run:
         steps = shrink(pair, steps, difference, config.chosen)
         _, sent, theirs, ours, _ = difference
         rows = "\n".join(f"      {step.data[:200]!r}" for step in steps)
-        return (f"{again}\n   sent    {sent}\n   postfix {theirs}\n   ringmx  {ours}\n"
+        return (f"{again}\n   sent    {show(sent)}\n   postfix {theirs}\n   ringmx  {ours}\n"
                 f"{self.settings(config)}\n{rows}")
 
 

@@ -48,25 +48,33 @@ def play(port, steps):
     is sent only when it was asked for. `None` replies: all is sent, and read until the end."""
     told = []
     with Connection(port) as client:
-        told.append(("(connect)", normalised(client.reply())))
+        told.append((b"(connect)", normalised(client.reply())))
         for step in steps:
             if told[-1][1].endswith(CLOSED):
                 break
             client.send(step.data)
+            said = labels(step)
             if step.replies is None:
                 with contextlib.suppress(OSError):
                     client.socket.shutdown(socket.SHUT_WR)
                 while not told[-1][1].endswith(CLOSED):
-                    told.append((show(step.data), normalised(client.reply())))
+                    told.append((step.data, normalised(client.reply())))
                 break
-            for _ in range(step.replies):
-                told.append((show(step.data), normalised(client.reply())))
+            for label in said:
+                told.append((label, normalised(client.reply())))
                 if told[-1][1].endswith(CLOSED):
                     break
             if step.body is not None and told[-1][1].startswith("354"):
                 client.send(step.body)
-                told.append((show(step.body), normalised(client.reply())))
+                told.append((step.body, normalised(client.reply())))
     return told
+
+
+def labels(step):
+    """Which bytes each reply of the step answers."""
+    if not step.replies or step.replies == 1:
+        return [step.data]
+    return [row + b"\r\n" for row in step.data.split(b"\r\n")[:step.replies]]
 
 
 def show(data, limit=160):
