@@ -152,6 +152,12 @@ def as_cleaned(found):
     return {(sender, to, as_cleanup_writes(data)) for sender, to, data in found}
 
 
+def without_cr(found):
+    """Bare CR as nothing at the end of a line, where Postfix removes it, else as a blank."""
+    return {(sender, to, re.sub(rb"\r(?!\n)", b" ", re.sub(rb"[\r ]*\r\n", b"\r\n", data)))
+            for sender, to, data in found}
+
+
 def completed(found, settings):
     """The addresses as Postfix completes them (@myorigin, .mydomain), plainly quoted."""
     def whole(address):
@@ -168,6 +174,8 @@ KNOWN_MAIL = {
     "header lines arrive as they came": lambda left, right, _: as_cleaned(left) == as_cleaned(right),
     "addresses arrive as they came": lambda left, right, settings:
         completed(left, settings) == completed(right, settings),
+    "a bare CR becomes a blank": lambda left, right, settings:
+        without_cr(completed(left, settings)) == without_cr(completed(right, settings)),
 }
 
 

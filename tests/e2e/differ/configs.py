@@ -131,6 +131,7 @@ def base(hidden_keywords=""):
             "smtpd_discard_ehlo_keywords": hidden_keywords,
             "smtpd_forbid_bare_newline": "normalize", "smtpd_forbid_unauth_pipelining": "yes",
             "local_header_rewrite_clients": "", "relayhost": "[127.0.0.1]:1",
+            "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4",
             "smtputf8_enable": "no" if "smtputf8" in hidden_keywords else "yes",
             "smtp_line_length_limit": "0"}
 

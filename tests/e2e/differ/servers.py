@@ -46,7 +46,7 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
-RINGMX_ONLY = {"ringmx_queue_size_limit": 128 << 20, "ringmx_segment_size": 4 << 20}
+RINGMX_ONLY = {"ringmx_queue_size_limit": 256 << 20, "ringmx_segment_size": 4 << 20}
 
 
 class Sink(socketserver.ThreadingTCPServer):
@@ -126,8 +126,7 @@ class Pair:
             "postfix": (self.postfix_dir, {
                 "queue_directory": self.dir / "spool", "data_directory": self.dir / "data",
                 "mail_owner": "postfix", "maillog_file": self.dir / "postfix.log",
-                "maillog_file_prefixes": self.dir, "inet_protocols": "ipv4",
-                "inet_interfaces": "127.0.0.1", "in_flow_delay": "0s"}),
+                "maillog_file_prefixes": self.dir, "in_flow_delay": "0s"}),
             "ringmx": (self.ringmx_dir, {
                 "queue_directory": self.ringmx_dir / "queue", "mail_owner": "nobody",
                 "ringmx_listen": f"127.0.0.1:{self.ports['ringmx']}",
