@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The same configurations and the same dialogues to Postfix and to ringmx: the same replies, and the
-same mail at the backend.
+"""The same configurations and the same dialogues to Postfix and to ringmx: the same replies, and
+the same mail at the backend.
 
     differential.py [COUNT] [--seed N] [--only CONFIG[.DIALOGUE]] [--shards N] [--per-config N]
 

@@ -11,13 +11,14 @@ ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LOCAL = rb"(?:" + ATOM + rb"(?:\." + ATOM + rb')*|"(?:[ !#-\[\]-~]|\\[ -~])*")'
 LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 DOMAIN = rb"(?:" + LABEL + rb"(?:\." + LABEL + rb")*|\[[0-9.]+\]|\[IPv6:[0-9a-fA-F:.]+\])"
-WELL_FORMED = re.compile(rb"(?:MAIL FROM|RCPT TO):<(?:(?:@" + DOMAIN + rb",?)*:)?(?:" + LOCAL + rb"(?:@"
-                         + DOMAIN + rb")?)?>(?: .*)?", re.IGNORECASE)
+ROUTE = rb"(?:(?:@" + DOMAIN + rb",?)*:)?"
+WELL_FORMED = re.compile(rb"(?:MAIL FROM|RCPT TO):<" + ROUTE + rb"(?:" + LOCAL
+                         + rb"(?:@" + DOMAIN + rb")?)?>(?: .*)?", re.IGNORECASE)
 
 
 class Case:
-    """The first place where the replies differ: bytes sent, both replies, what was sent before and
-    the settings."""
+    """The first place where the replies differ: bytes sent, both replies, the rows before and the
+    settings."""
 
     def __init__(self, sent, theirs, ours, before, settings):
         self.sent, self.theirs, self.ours = sent, theirs, ours
@@ -38,9 +39,15 @@ def longest_part(row):
 
 def size_sticks(case):
     """Postfix holds the SIZE= of a refused MAIL against the next one."""
-    refused_before = any(re.search(rb"(?i)SIZE=\d{4,}", sent) for sent in case.before)
+    refused_before = any(re.search(rb"(?i)SIZE=\d{4,}", sent) for sent, _ in case.before)
     return case.theirs[4:] == "5.3.4 Message size exceeds fixed limit" and refused_before \
         and b"SIZE" not in case.sent.upper()
+
+
+def end_of_data_ends(case):
+    """After a refusal by smtpd_end_of_data_restrictions Postfix's transaction goes on."""
+    refused = any("END-OF-MESSAGE>" in reply for _, reply in case.before)
+    return refused and case.theirs.endswith("Error: nested MAIL command")
 
 
 def envelope_counts(case):
@@ -70,6 +77,7 @@ def long_text(case):
 KNOWN = {
     "a path that is not of RFC 5321's form is refused at once": path_is_odd,
     "the size of a refused MAIL does not stick": size_sticks,
+    "the transaction ends at every end of data": end_of_data_ends,
     "the envelope is not counted in message_size_limit": envelope_counts,
     "local recipients need an alias": local_without_alias,
     "a quote does not join ESMTP parameters": quoted_parameter,
@@ -91,7 +99,7 @@ def first_difference(told, settings):
         if left == right:
             continue
         sent = left[0] or right[0]
-        case = Case(sent, left[1], right[1], [row[0] for row in theirs[:index]], settings)
+        case = Case(sent, left[1], right[1], theirs[:index], settings)
         known = next((name for name, recognises in KNOWN.items() if recognises(case)), None)
         return index, sent, left[1], right[1], known
     return None
@@ -171,7 +179,8 @@ def completed(found, settings):
 
 
 KNOWN_MAIL = {
-    "header lines arrive as they came": lambda left, right, _: as_cleaned(left) == as_cleaned(right),
+    "header lines arrive as they came": lambda left, right, _:
+        as_cleaned(left) == as_cleaned(right),
     "addresses arrive as they came": lambda left, right, settings:
         completed(left, settings) == completed(right, settings),
     "a bare CR becomes a blank": lambda left, right, settings:
@@ -194,7 +203,7 @@ def short(found):
 
 
 def signature(sent, theirs, ours):
-    """Differences of one kind: the command without its argument, and the texts without what varies."""
+    """Differences of one kind: the verb, and the texts without what varies."""
     def plain(reply):
         return re.sub(r"<.*?>|\b\d+\.\S+:", "<>", reply.split("\n")[-1])[:90]
     verb = re.match(rb"[^ :\r]*", sent).group(0)[:8].decode("latin-1").upper()

@@ -103,7 +103,8 @@ WITH_SENDER = ["reject_non_fqdn_sender", "check_sender_access hash:TABLES/sender
                "reject_unlisted_sender",
                "warn_if_reject check_sender_access hash:TABLES/senders"]
 WITH_RECIPIENT = ["reject_non_fqdn_recipient", "check_recipient_access hash:TABLES/rcpts",
-                  "reject_unauth_destination", "permit_auth_destination", "reject_unlisted_recipient",
+                  "reject_unauth_destination", "permit_auth_destination",
+                  "reject_unlisted_recipient",
                   "defer_unauth_destination", "reject_multi_recipient_bounce",
                   "check_recipient_access pcre:{{/^\"/ REJECT quoted}}"]
 BARE_SENDER, BARE_RECIPIENT = ["hash:TABLES/senders"], ["hash:TABLES/rcpts"]
@@ -167,7 +168,8 @@ class Features:
                 self.values[name] = taken
         for element in [*ANYWHERE, *WITH_SENDER, *WITH_RECIPIENT, *BARE_SENDER, *BARE_RECIPIENT]:
             place = "recipient" if element.startswith("hash:TABLES/rcpts") else "sender"
-            needs = {f"smtpd_{place}_restrictions": element} | (CLASSES if element == "strict" else {})
+            classes = CLASSES if element == "strict" else {}
+            needs = {f"smtpd_{place}_restrictions": element} | classes
             if not self.ask(element, needs):
                 self.restrictions.add(element)
 

@@ -1,4 +1,4 @@
-"""The two servers of the differential test, started with the same main.cf, and the sink behind each.
+"""The two servers of the differential test, with the same main.cf, and the sink behind each.
 
 A Pair owns one folder: tables (compiled by postmap and by mapc), a private Postfix (configuration,
 queue and data directory of its own, smtpd on a free port of the loopback), a ringmx, two sinks.
