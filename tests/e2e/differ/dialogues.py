@@ -128,7 +128,8 @@ class Writer:
         for extra in ("Received: from x by y; z", "Bcc: hidden@x.test", "Return-Path: <x@y>",
                       "X-Long: " + "y " * pick.choice([10, 600]), "X-Fold: a\r\n\tb\r\n c",
                       "Content-Length: 5", "X-8bit: \xe4\xf6", "No colon here", "From x y",
-                      ": empty", "Delivered-To: user@example.test", "To: undisclosed:;", "X-Empty:"):
+                      ": empty", "Delivered-To: user@example.test", "To: undisclosed:;",
+                      "X-Empty:"):
             if pick.random() < self.odd:
                 header.insert(pick.randint(1, len(header)), extra)
         if self.oddly():
