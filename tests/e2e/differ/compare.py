@@ -1,0 +1,210 @@
+"""What counts as a difference, and the differences that are meant (proto/README.md has them with
+their reasons; here each is a rule that recognises it and nothing else)."""
+
+import re
+
+ADDED_HEADERS = (b"received:", b"message-id:", b"date:", b"delivered-to:", b"x-original-to:")
+DROPPED_HEADERS = (b"bcc:", b"content-length:", b"resent-bcc:", b"return-path:")
+
+
+ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+LOCAL = rb"(?:" + ATOM + rb"(?:\." + ATOM + rb')*|"(?:[ !#-\[\]-~]|\\[ -~])*")'
+LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+DOMAIN = rb"(?:" + LABEL + rb"(?:\." + LABEL + rb")*|\[[0-9.]+\]|\[IPv6:[0-9a-fA-F:.]+\])"
+ROUTE = rb"(?:(?:@" + DOMAIN + rb",?)*:)?"
+WELL_FORMED = re.compile(rb"(?:MAIL FROM|RCPT TO):<" + ROUTE + rb"(?:" + LOCAL
+                         + rb"(?:@" + DOMAIN + rb")?)?>(?: .*)?", re.IGNORECASE)
+
+
+class Case:
+    """The first place where the replies differ: bytes sent, both replies, the rows before and the
+    settings."""
+
+    def __init__(self, sent, theirs, ours, before, settings):
+        self.sent, self.theirs, self.ours = sent, theirs, ours
+        self.before, self.settings = before, settings
+
+
+def path_is_odd(case):
+    """Postfix repairs what is no path of RFC 5321; ringmx refuses it before it asks anything."""
+    rows = [row for row in case.sent.split(b"\r\n") if re.match(rb"(?i)(mail|rcpt)\b", row)]
+    odd = any(not WELL_FORMED.fullmatch(row) or longest_part(row) > 64 for row in rows)
+    return odd and re.match(r"[45]01 [45]\.1\.[37] Bad (sender|recipient) address", case.ours)
+
+
+def longest_part(row):
+    """The longest local part or label of a path."""
+    return max(len(part) for part in re.split(rb"[<>@.:, ]", row))
+
+
+def size_sticks(case):
+    """Postfix holds the SIZE= of a refused MAIL against the next one."""
+    refused_before = any(re.search(rb"(?i)SIZE=\d{4,}", sent) for sent, _ in case.before)
+    return case.theirs[4:] == "5.3.4 Message size exceeds fixed limit" and refused_before \
+        and b"SIZE" not in case.sent.upper()
+
+
+def end_of_data_ends(case):
+    """After a refusal by smtpd_end_of_data_restrictions Postfix's transaction goes on."""
+    refused = any("END-OF-MESSAGE>" in reply for _, reply in case.before)
+    return refused and case.theirs.endswith("Error: nested MAIL command")
+
+
+def envelope_counts(case):
+    """Postfix's limit is for the queue file, envelope and Received header included."""
+    limit = int(case.settings.get("message_size_limit", 10240000))
+    return "message file too big" in case.theirs and case.ours.startswith("250") \
+        and limit - 1500 < len(case.sent) <= limit + 5
+
+
+def local_without_alias(case):
+    """ringmx has no mailboxes: who has no alias is unknown, whatever is not to be checked."""
+    return case.theirs.startswith("250") and case.ours.endswith("in local recipient table") \
+        and case.settings.get("smtpd_reject_unlisted_recipient") == "no"
+
+
+def quoted_parameter(case):
+    """Postfix takes a quote in the parameters as the start of a token with blanks."""
+    return b' "=' in case.sent and "Unsupported option" in case.ours \
+        and case.theirs.startswith(case.ours)
+
+
+def long_text(case):
+    """A reply repeats a limited part of what the client sent."""
+    return len(case.theirs) > 400 and len(case.ours) > 50 and case.theirs.startswith(case.ours[:50])
+
+
+KNOWN = {
+    "a path that is not of RFC 5321's form is refused at once": path_is_odd,
+    "the size of a refused MAIL does not stick": size_sticks,
+    "the transaction ends at every end of data": end_of_data_ends,
+    "the envelope is not counted in message_size_limit": envelope_counts,
+    "local recipients need an alias": local_without_alias,
+    "a quote does not join ESMTP parameters": quoted_parameter,
+    "replies repeat a limited part": long_text,
+    "NUL in a command is no end": lambda case: b"\0" in case.sent and case.ours[1:3] == "00",
+    "a command line over the limit is refused as a whole": lambda case:
+        case.ours.endswith("Error: command too long") and len(case.sent) > 2048,
+    "8-bit is masked in replies": lambda case:
+        case.ours == "".join(c if c.isascii() else "?" * len(c.encode()) for c in case.theirs),
+}
+
+
+def first_difference(told, settings):
+    """(index, sent, Postfix's reply, ringmx's reply, name of the known rule or None), or None."""
+    ours, theirs = told["ringmx"], told["postfix"]
+    for index in range(max(len(ours), len(theirs))):
+        left = theirs[index] if index < len(theirs) else (b"", "(nothing)")
+        right = ours[index] if index < len(ours) else (b"", "(nothing)")
+        if left == right:
+            continue
+        sent = left[0] or right[0]
+        case = Case(sent, left[1], right[1], theirs[:index], settings)
+        known = next((name for name, recognises in KNOWN.items() if recognises(case)), None)
+        return index, sent, left[1], right[1], known
+    return None
+
+
+def split(data):
+    """(header fields, the rest with its empty line): the fields are those that have a name."""
+    fields, rest = [], data
+    while rest:
+        row, end, after = rest.partition(b"\r\n")
+        if row[:1] in (b" ", b"\t") and fields:
+            fields[-1] += b"\r\n" + row
+        elif re.match(rb"[!-9;-~]+[ \t]*:", row):
+            fields.append(row)
+        else:
+            break
+        rest = after if end else b""
+    return fields, rest
+
+
+def content(data, ignored=ADDED_HEADERS):
+    """The header fields that the client wrote, and the body; a server's own fields are left out."""
+    fields, rest = split(data)
+    kept = [field for field in fields if not field.lower().startswith(ignored)]
+    return b"\r\n".join([*kept, b""]) + rest
+
+
+def as_cleanup_writes(data):
+    """As Postfix's cleanup leaves a message: without message_drop_headers, and with an empty line
+    before the first line that is no header field."""
+    fields, rest = split(content(data, ADDED_HEADERS + DROPPED_HEADERS))
+    gap = b"" if rest.startswith(b"\r\n") or not rest else b"\r\n"
+    return b"\r\n".join([*fields, b""]) + gap + rest
+
+
+def deliveries(messages, tag):
+    """{(sender, recipient, content)} of what carries the tag; bounces are not compared."""
+    found = set()
+    for sender, recipients, data in messages:
+        if tag in data and b"\r\nContent-Type: multipart/report" not in data:
+            found |= {(sender, recipient, content(data)) for recipient in recipients}
+    return found
+
+
+def mail_difference(messages, tag, settings):
+    """(text, name of the known rule or None, kind), or None."""
+    left, right = (deliveries(messages[name], tag) for name in ("postfix", "ringmx"))
+    if left == right:
+        return None
+    told = "\n".join(f"   only {name}: {short(sorted(side)[:1])}" for name, side in
+                     (("postfix", left - right), ("ringmx", right - left)))
+    known = next((name for name, recognises in KNOWN_MAIL.items()
+                  if recognises(left, right, settings)), None)
+    return told, known, mail_signature(left, right)
+
+
+def as_cleaned(found):
+    return {(sender, to, as_cleanup_writes(data)) for sender, to, data in found}
+
+
+def without_cr(found):
+    """Bare CR as nothing at the end of a line, where Postfix removes it, else as a blank."""
+    return {(sender, to, re.sub(rb"\r(?!\n)", b" ", re.sub(rb"[\r ]*\r\n", b"\r\n", data)))
+            for sender, to, data in found}
+
+
+def completed(found, settings):
+    """The addresses as Postfix completes them (@myorigin, .mydomain), plainly quoted."""
+    def whole(address):
+        local, at, domain = address.rpartition("@")
+        if not at and address:
+            local, domain = address, settings["myorigin"]
+        elif "." not in domain and domain and settings.get("append_dot_mydomain") == "yes":
+            domain += "." + settings["mydomain"]
+        return f"{local}@{domain}" if address else ""
+    return {(whole(sender), whole(to), as_cleanup_writes(data)) for sender, to, data in found}
+
+
+KNOWN_MAIL = {
+    "header lines arrive as they came": lambda left, right, _:
+        as_cleaned(left) == as_cleaned(right),
+    "addresses arrive as they came": lambda left, right, settings:
+        completed(left, settings) == completed(right, settings),
+    "a bare CR becomes a blank": lambda left, right, settings:
+        without_cr(completed(left, settings)) == without_cr(completed(right, settings)),
+}
+
+
+def mail_signature(left, right):
+    """Which parts of the deliveries differ."""
+    parts = ("sender", "recipient", "content")
+    return "mail: " + " ".join(name for at, name in enumerate(parts)
+                               if {x[at] for x in left} != {x[at] for x in right})
+
+
+def short(found):
+    if not found:
+        return "nothing"
+    sender, recipient, data = found[0]
+    return f"<{sender}> <{recipient}> {data[:400]!r}"
+
+
+def signature(sent, theirs, ours):
+    """Differences of one kind: the verb, and the texts without what varies."""
+    def plain(reply):
+        return re.sub(r"<.*?>|\b\d+\.\S+:", "<>", reply.split("\n")[-1])[:90]
+    verb = re.match(rb"[^ :\r]*", sent).group(0)[:8].decode("latin-1").upper()
+    return f"{verb} | {plain(theirs)} | {plain(ours)}"
