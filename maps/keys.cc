@@ -35,13 +35,12 @@ bool is_dot_string(std::string_view text) {
 }
 
 [[nodiscard]] bool append_quoted(KeyText& out, std::string_view local) {
-  if (is_dot_string(local)) return append_folded(out, local);
+  if (is_dot_string(local)) return out.append(local);
   if (!out.append("\"")) return false;
   for (const char c : local) {
     const bool escape = c == '"' || c == '\\' || c == '\r' || c == '\n';
     if (escape && !out.append("\\")) return false;
-    const char folded = to_lower(c);
-    if (!out.append({&folded, 1})) return false;
+    if (!out.append({&c, 1})) return false;
   }
   return out.append("\"");
 }

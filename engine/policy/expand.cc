@@ -319,7 +319,11 @@ Expansion::Result Expansion::expand(const Policy& policy, const smtp::Transactio
   deliverable_ = true;
   Expander expander(policy, *this);
   const uint32_t count = transaction.recipient_count();
-  if (!rewrites.redirect.empty()) return expander.add(count, rewrites.redirect, false);
+  if (!rewrites.redirect.empty()) {
+    const Result result = expander.add(count, rewrites.redirect, false);
+    drop_duplicates(transaction);
+    return result;
+  }
   for (uint32_t i = 0; i < count; ++i)
     if (const Result result = expander.add(i, transaction.recipient(i), true); result != Result::ok)
       return result;

@@ -113,7 +113,7 @@ TEST(Load, ListensOnPort25OfInetInterfaces) {
     return all;
   };
   EXPECT_EQ(listens(""), "0.0.0.0:25 [::]:25");
-  EXPECT_EQ(listens("inet_protocols = ipv6\n"), "[::]:25");
+  EXPECT_EQ(listens("inet_protocols = ipv6\nrelayhost = [fd00::9]\n"), "[::]:25");
   EXPECT_EQ(listens("inet_interfaces = loopback-only\n"), "127.0.0.1:25 [::1]:25");
   EXPECT_EQ(listens("inet_interfaces = 192.0.2.2, [fd00::2]\n"), "192.0.2.2:25 [fd00::2]:25");
   EXPECT_EQ(listens("ringmx_listen = 127.0.0.1:2525, [::1]:2525, 127.0.0.1:2525\n"),

@@ -105,7 +105,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_tls_security_level", "may"},
            {"smtpd_tls_security_level", "encrypt"},
            {"smtpd_use_tls", "yes"},
-           {"transport_maps", "hash:/x"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
            {"smtpd_upstream_proxy_protocol", "haproxy"},

@@ -22,7 +22,8 @@ class ExpandTest : public testing::Test {
         "{loop=loop2}, {loop2=loop}, {self=self, a@relay.tld}, {prog=\"|cat\"}, {file=/tmp/x}, "
         "{include=:include:/x}, {both=a@relay.tld,b@relay.tld,A@relay.tld}, {empty=,}, "
         "{list=a@relay.tld, both}, {owner-list=Boss}, {inner=list, c@relay.tld}, "
-        "{away=v@virtual.tld}, {ctl=\"a\\tb\"@relay.tld}");
+        "{away=v@virtual.tld}, {ctl=\"a\x01"
+        "b\"@relay.tld}");
     virtuals(
         "{v@virtual.tld=a@old.tld}, {ext@virtual.tld=b@relay.tld}, {@old.tld=@relay.tld}, "
         "{keep@relay.tld=keep@relay.tld, copy@relay.tld}, {deep@virtual.tld=v@virtual.tld}, "
@@ -95,7 +96,7 @@ TEST_F(ExpandTest, virtual_aliases_are_bounded) {
 TEST_F(ExpandTest, aliases) {
   EXPECT_EQ(expand("both@mx.example.org"), "a@relay.tld b@relay.tld");
   EXPECT_EQ(expand("Both+x@mx.example.org"), "a@relay.tld b@relay.tld");
-  EXPECT_EQ(expand("postmaster"), "Admin@relay.tld \"two words\"@relay.tld");
+  EXPECT_EQ(expand("postmaster"), "admin@relay.tld \"two words\"@relay.tld");
   EXPECT_EQ(expand("away@mx.example.org"), "a@relay.tld");  // through virtual_alias_maps again
   EXPECT_TRUE(expansion_.deliverable());
   inputs_.alias_maps = {{"fail:x", "main.cf", 1}};

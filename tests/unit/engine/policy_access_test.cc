@@ -91,7 +91,7 @@ TEST_F(AccessTest, results_of_a_table) {
   EXPECT_EQ(result("DEFER_IF_PERMIT"), "450 4.7.1 " + sender + "Service unavailable");
   EXPECT_EQ(result("DEFER_IF_REJECT"), "250");
   EXPECT_EQ(result("FILTER smtp:[x]"), "451 4.3.5 Server configuration error");
-  EXPECT_EQ(result("HOLD"), "451 4.3.5 Server configuration error");
+  EXPECT_EQ(result("HOLD"), "250");
   EXPECT_EQ(result("bogus_restriction"), "451 4.3.5 Server configuration error");
   EXPECT_EQ(result("reject_unauth_destination, reject"), "554 5.7.1 " + sender + "Access denied");
   EXPECT_EQ(result("check_sender_access hash:/x"), "451 4.3.5 Server configuration error");
