@@ -11,6 +11,9 @@ import time
 
 from rig import BIN, DOMAIN, RECIPIENT, running_mx, wait_for
 
+# AddressSanitizer keeps what was freed: that is no memory of ours.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+
 SECONDS = float(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("STORM_SECONDS", "8"))
 PERIOD = 0.01
 VERSIONS = 8
