@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
@@ -70,6 +71,7 @@ class Daemon {
   bool start_shards();
   void serve();
   void stop();
+  void run_queue();
   void make_segments();
   void say_memory();
   void start_reloader();
@@ -97,6 +99,8 @@ class Daemon {
   queue::Recovered recovered_;
   std::unique_ptr<relay::NextHops> next_hops_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
+  std::atomic<bool> all_shards_run_ = false;  // shards_ is complete
+  std::atomic<int64_t> last_queue_run_ = 0;   // that ETRN asked for; seconds
   std::vector<std::thread> threads_;
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<shard::Control> control_;
@@ -297,8 +301,8 @@ bool Daemon::open_control() {
 }
 
 bool Daemon::start_shards() {
-  const shard::Shared shared{*log_,   alarms_,      *next_hops_,          *pool_,
-                             *files_, random_u64(), recovered_.largest_id};
+  const shard::Shared shared{*log_,   alarms_,      *next_hops_,           *pool_,
+                             *files_, random_u64(), recovered_.largest_id, [this] { run_queue(); }};
   std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
   for (const queue::RecoveredMessage& message : recovered_.messages)
     dealt[pool_->owner(message.commit.segment)].push_back(&message);
@@ -322,7 +326,18 @@ bool Daemon::start_shards() {
   told.wait(lock, [&] { return ready == shards_.size(); });
   if (!error.empty()) return fail(EX_OSERR, error);
   recovered_ = {};
+  all_shards_run_ = true;
   return true;
+}
+
+// ETRN costs its sender nothing: once in a while is enough for all of them together.
+void Daemon::run_queue() {
+  constexpr int64_t interval_seconds = 60;
+  const int64_t now = ::time(nullptr);
+  int64_t last = last_queue_run_;
+  if (!all_shards_run_ || now - last < interval_seconds) return;
+  if (!last_queue_run_.compare_exchange_strong(last, now)) return;
+  for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.flush_queue(); });
 }
 
 // The body of the background thread that brings the queue to its full size.

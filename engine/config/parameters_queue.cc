@@ -43,7 +43,7 @@ constexpr Parameter rows[] = {
     harmless("empty_address_recipient", Type::text, "MAILER-DAEMON", why::bounces),
     harmless("enable_threaded_bounces", Type::boolean, "no", why::bounces),
     harmless("error_notice_recipient", Type::text, "postmaster", why::notices),
-    harmless("fast_flush_domains", Type::text, "$relay_domains", why::scheduling),
+    acts("fast_flush_domains", Type::text, "$relay_domains"),
     harmless("fast_flush_purge_time", Type::time, "7d", why::scheduling),
     harmless("fast_flush_refresh_time", Type::time, "12h", why::scheduling),
     harmless("hash_queue_depth", Type::integer, "1", why::scheduling),

@@ -31,11 +31,12 @@ inline constexpr std::string_view content =
     "broken or converted";
 inline constexpr std::string_view duplicates =
     "recipients are delivered to as the client gave them";
-inline constexpr std::string_view etrn = "ETRN is not offered";
 inline constexpr std::string_view expansion_only = "it only gives $name in other values";
 inline constexpr std::string_view free_space =
     "space is reserved in the queue's own segments before a message is accepted "
     "(ringmx_queue_size_limit)";
+inline constexpr std::string_view idna =
+    "a domain in UTF-8 is compared and passed on as it stands, never converted";
 inline constexpr std::string_view installation = "Postfix's programs and documents are not used";
 inline constexpr std::string_view instances = "it belongs to Postfix's multi-instance manager";
 inline constexpr std::string_view lmtp =
@@ -76,8 +77,6 @@ inline constexpr std::string_view sasl =
     "used only with SASL, which is refused when it is switched on";
 inline constexpr std::string_view scheduling =
     "it tunes Postfix's queue manager; the schedule of ringmx waits by destination, not by message";
-inline constexpr std::string_view smtputf8 =
-    "SMTPUTF8 is not offered yet: addresses that are not ASCII are refused";
 inline constexpr std::string_view stray_cr_lf =
     "a stray CR or LF is never passed on, whatever this says";
 inline constexpr std::string_view tables =
@@ -106,7 +105,6 @@ inline constexpr std::string_view content_checks = "header and body checks are n
 inline constexpr std::string_view content_filter = "content filters are not built yet";
 inline constexpr std::string_view deadline = "a deadline over a whole request is not built yet";
 inline constexpr std::string_view defer_transports = "holding a transport's mail is not built yet";
-inline constexpr std::string_view ehlo_address_maps = "EHLO keywords by client are not built yet";
 inline constexpr std::string_view haproxy = "the PROXY protocol is not built yet";
 inline constexpr std::string_view header_edits = "adding and removing headers is not built yet";
 inline constexpr std::string_view local_delivery = "local delivery is not built yet";
@@ -129,7 +127,6 @@ inline constexpr std::string_view service_disable =
     "there are no master.cf services to disable; see ringmx_listen";
 inline constexpr std::string_view tls = "TLS is not built yet";
 inline constexpr std::string_view virtual_domains = "virtual domains are not built yet";
-inline constexpr std::string_view xclient = "XCLIENT and XFORWARD are not built yet";
 }  // namespace not_built
 
 }  // namespace mx::config

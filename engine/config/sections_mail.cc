@@ -81,6 +81,7 @@ void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
   domains.virtual_alias_domains = lists.match_list("virtual_alias_domains");
   domains.virtual_alias_maps = lists.table_list("virtual_alias_maps");
   domains.transport_maps = lists.table_list("transport_maps");
+  domains.fast_flush_domains = lists.match_list("fast_flush_domains");
   domains.relay_clientcerts = lists.table_list("relay_clientcerts");
   domains.parent_domain_matches_subdomains = values.list("parent_domain_matches_subdomains");
   domains.own_addresses = own_addresses(values);
@@ -109,6 +110,10 @@ void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings)
   restrictions.recipient = lists.restriction_list("smtpd_recipient_restrictions");
   restrictions.data = lists.restriction_list("smtpd_data_restrictions");
   restrictions.end_of_data = lists.restriction_list("smtpd_end_of_data_restrictions");
+  restrictions.etrn = lists.restriction_list("smtpd_etrn_restrictions");
+  settings.clients.xclient_hosts = lists.match_list("smtpd_authorized_xclient_hosts");
+  settings.clients.xforward_hosts = lists.match_list("smtpd_authorized_xforward_hosts");
+  settings.clients.ehlo_keyword_maps = lists.table_list("smtpd_discard_ehlo_keyword_address_maps");
   for (const Word& name : values.list("smtpd_restriction_classes").words) {
     if (values.main_cf().find(name.text) == nullptr)
       values.report(name, Severity::error,

@@ -43,17 +43,32 @@ smtp::BareNewline bare_newline(Evaluator& values) {
   return smtp::BareNewline::normalize;
 }
 
-// A keyword that is not offered anyway may be discarded.
-void check_discarded_keywords(Evaluator& values) {
+smtp::EhloKeywords discarded_keywords(Evaluator& values) {
   constexpr std::string_view name = "smtpd_discard_ehlo_keywords";
-  constexpr std::array<std::string_view, 9> not_offered{"auth",     "chunking",       "dsn",
-                                                        "etrn",     "silent-discard", "smtputf8",
-                                                        "starttls", "xclient",        "xforward"};
-  for (const Word& word : values.list(name).words)
-    if (std::ranges::find(not_offered, lower(word.text)) == not_offered.end())
+  std::string_view unknown;
+  const smtp::EhloKeywords keywords = smtp::parse_ehlo_keywords(values.text(name), unknown);
+  if (!unknown.empty())
+    values.error(name,
+                 fmt::format("\"{}\" is no EHLO keyword", printable(unknown, shown_bytes_max)));
+  return keywords;
+}
+
+// Verbs. Of tables only Postfix's default is known: "whatever begins with no letter".
+std::vector<std::string> verbs(Evaluator& values, std::string_view name, bool* non_letters) {
+  std::vector<std::string> out;
+  for (const Word& word : values.list(name).words) {
+    const bool letters_rule =
+        word.text.starts_with("regexp:{{/^[^A-Z]/") && word.text.ends_with("}}");
+    if (non_letters != nullptr && letters_rule)
+      *non_letters = true;
+    else if (word.text.find_first_of(":/!{") != std::string::npos)
       values.report(word, Severity::error,
-                    fmt::format("{}: leaving out {} is not built yet", name,
+                    fmt::format("{}: only verbs are served, not \"{}\"", name,
                                 printable(word.text, shown_bytes_max)));
+    else
+      out.push_back(word.text);
+  }
+  return out;
 }
 
 // Not Postfix's syntax for relayhost, though its meaning is plain: Postfix takes the whole for a
@@ -214,9 +229,12 @@ void read_server(Evaluator& values, Settings& settings) {
   server.bare_newline = bare_newline(values);
   settings.smtpd_timeout = values.time("smtpd_timeout", seconds(1), time_max);
   settings.hopcount_limit = values.small_integer("hopcount_limit", 1, int_max);
-  check_discarded_keywords(values);
-  if (values.boolean("smtputf8_enable"))
-    values.warning("smtputf8_enable", "SMTPUTF8 is not offered yet");
+  server.discard_ehlo_keywords = discarded_keywords(values);
+  server.smtputf8 = values.boolean("smtputf8_enable");
+  server.strict_smtputf8 = values.boolean("strict_smtputf8");
+  server.noop_commands = verbs(values, "smtpd_noop_commands", nullptr);
+  server.forbid_non_letters = false;
+  server.forbidden_commands = verbs(values, "smtpd_forbidden_commands", &server.forbid_non_letters);
 }
 
 void read_relay(Evaluator& values, Settings& settings) {

@@ -73,7 +73,7 @@ struct RejectCodes {
 };
 
 struct Restrictions {
-  List client, helo, sender, relay, recipient, data, end_of_data;
+  List client, helo, sender, relay, recipient, data, end_of_data, etrn;
   bool relay_before_recipient = false;
   bool delay_reject = true;  // smtpd_delay_reject
   bool reject_unlisted_recipient = true, reject_unlisted_sender = false;
@@ -93,6 +93,7 @@ struct Domains {
   List mydestination, mynetworks, relay_domains, relay_recipient_maps;
   List local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
   List transport_maps;
+  List fast_flush_domains;
   List relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   List parent_domain_matches_subdomains;
@@ -106,6 +107,12 @@ struct Domains {
   uint32_t virtual_alias_address_length_limit = 1000;
   bool propagate_virtual_extensions = true, propagate_alias_extensions = false;
   bool expand_owner_alias = false, reset_owner_alias = false;
+};
+
+// What a client may do, or is told, by its address.
+struct Clients {
+  List xclient_hosts, xforward_hosts;  // smtpd_authorized_…
+  List ehlo_keyword_maps;              // smtpd_discard_ehlo_keyword_address_maps
 };
 
 struct QueueSettings {
@@ -162,6 +169,7 @@ struct Settings {
   uint32_t hopcount_limit = 50;
 
   Domains domains;
+  Clients clients;
   Restrictions restrictions;
   RejectCodes codes;
   RelaySettings relay;

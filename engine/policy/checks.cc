@@ -156,6 +156,8 @@ Evaluation::Result Evaluation::list_access(const Restriction& restriction, const
       return sender_access(restriction, object);
     case ObjectClass::recipient:
       return recipient_access(restriction, object);
+    case ObjectClass::etrn:
+      return etrn_access(restriction, object);
     case ObjectClass::reverse_client:
     case ObjectClass::certificate:
     case ObjectClass::data:
@@ -187,6 +189,13 @@ Evaluation::Result Evaluation::helo_access(const Restriction& restriction, const
   maps::KeyList keys;
   maps::access_name_keys(keys, session_.helo, policy_.access_style);
   return access(restriction, keys.keys(), object_of(ObjectClass::helo));
+}
+
+Evaluation::Result Evaluation::etrn_access(const Restriction& restriction, const Object&) {
+  if (session_.etrn_domain.empty()) return Result::dunno;
+  maps::KeyList keys;
+  maps::access_name_keys(keys, session_.etrn_domain, policy_.access_style);
+  return access(restriction, keys.keys(), object_of(ObjectClass::etrn));
 }
 
 Evaluation::Result Evaluation::sender_access(const Restriction& restriction, const Object&) {

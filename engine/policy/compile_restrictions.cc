@@ -221,6 +221,7 @@ void Compiler::run() {
   policy_.recipient = list(inputs_.recipient, Check::recipient_access);
   policy_.data = list(inputs_.data, {});
   policy_.end_of_data = list(inputs_.end_of_data, {});
+  policy_.etrn = list(inputs_.etrn, Check::etrn_access);
   check_guard();
 }
 

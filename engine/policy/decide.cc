@@ -30,6 +30,9 @@ bool refused_at(smtp::Stage stage, bool delay_reject, Evaluation& evaluation) {
       return evaluation.data_refused();
     case smtp::Stage::end_of_data:
       return evaluation.end_of_data_refused();
+    case smtp::Stage::etrn:
+      if (delay_reject && (evaluation.client_refused() || evaluation.helo_refused())) return true;
+      return evaluation.etrn_refused();
   }
   MX_ASSERT(false);
 }
@@ -60,6 +63,9 @@ Decision decide(const Policy& policy, const SessionFacts& session, const smtp::Q
       // With several recipients the list applies to all alike and is told none.
       if (transaction.recipient_count() == 1)
         recipient = internal_form(transaction.recipient(0), recipient_buffer);
+      break;
+    case smtp::Stage::etrn:
+      facts.etrn_domain = question.argument;
       break;
   }
   Evaluation evaluation(policy, facts, question.stage, sender, recipient,

@@ -26,6 +26,7 @@ namespace mx::policy {
 struct SessionFacts {
   Client client;
   std::string_view helo;          // empty before HELO
+  std::string_view etrn_domain;   // set by decide()
   bool pipelining_abuse = false;  // Server::pipelining_abuse()
   bool encrypted = false;
   Certificate certificate;

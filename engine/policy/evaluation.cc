@@ -31,6 +31,8 @@ std::string_view class_text(ObjectClass object_class) {
       return "Data command";
     case ObjectClass::end_of_data:
       return "End-of-data";
+    case ObjectClass::etrn:
+      return "Etrn command";
   }
   MX_ASSERT(false);
 }
@@ -59,6 +61,7 @@ smtp::EnhancedCode fit(smtp::EnhancedCode code, ObjectClass object_class) {
     case ObjectClass::helo:
     case ObjectClass::data:
     case ObjectClass::end_of_data:
+    case ObjectClass::etrn:
       return {code.status, 0, 0};
   }
   MX_ASSERT(false);
@@ -108,6 +111,8 @@ Object Evaluation::object_of(ObjectClass object_class) const {
       return {object_class, "DATA"};
     case ObjectClass::end_of_data:
       return {object_class, "END-OF-MESSAGE"};
+    case ObjectClass::etrn:
+      return {object_class, session_.etrn_domain};
   }
   MX_ASSERT(false);
 }
@@ -154,6 +159,23 @@ bool Evaluation::end_of_data_refused() {
   defer_if_permit_.reset();
   if (run_stage(policy_.end_of_data, ObjectClass::end_of_data)) return true;
   return defer_if_permit_ && refused(*defer_if_permit_) == Result::reject;
+}
+
+// RFC 1985: who is not served hears 459, without an enhanced code.
+bool Evaluation::etrn_refused() {
+  if (run_stage(policy_.etrn, ObjectClass::etrn)) return true;
+  if (defer_if_permit_) return refused(*defer_if_permit_) == Result::reject;
+  switch (policy_.fast_flush_domains.match_domain(session_.etrn_domain)) {
+    case Match::yes:
+      return false;
+    case Match::no:
+      verdict_ = refuse(459, {}, {"<", session_.etrn_domain, ">: service unavailable"});
+      return true;
+    case Match::tempfail:
+      verdict_ = refuse(458, {}, {"Unable to queue messages"});
+      return true;
+  }
+  MX_ASSERT(false);
 }
 
 void Evaluation::begin_stage() {
@@ -214,6 +236,7 @@ Evaluation::Result Evaluation::apply(const Restriction& restriction, const Objec
       &Evaluation::helo_access,
       &Evaluation::sender_access,
       &Evaluation::recipient_access,
+      &Evaluation::etrn_access,
       &Evaluation::policy_service,
       &Evaluation::invalid_helo_hostname,
       &Evaluation::non_fqdn_helo_hostname,

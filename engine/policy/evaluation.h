@@ -35,6 +35,7 @@ enum class ObjectClass : uint8_t {
   recipient,
   data,
   end_of_data,
+  etrn,
 };
 
 // What a reply is about: "<name>: <class> rejected: …".
@@ -56,6 +57,7 @@ class Evaluation {
   bool recipient_refused();
   bool data_refused();
   bool end_of_data_refused();
+  bool etrn_refused();
 
   const smtp::Verdict& verdict() const { return verdict_; }
   Effects& effects() { return effects_; }
@@ -116,6 +118,7 @@ class Evaluation {
   Result helo_access(const Restriction&, const Object&);
   Result sender_access(const Restriction&, const Object&);
   Result recipient_access(const Restriction&, const Object&);
+  Result etrn_access(const Restriction&, const Object&);
   Result policy_service(const Restriction&, const Object&);
   Result invalid_helo_hostname(const Restriction&, const Object&);
   Result non_fqdn_helo_hostname(const Restriction&, const Object&);

@@ -41,6 +41,8 @@ class Expansion {
   uint32_t size() const { return static_cast<uint32_t>(recipients_.size()); }
   // In the form in which it goes on the wire.
   std::string_view address(uint32_t i) const { return recipients_[i].address; }
+  // The RCPT it came from; not less than their number: of none.
+  uint32_t original(uint32_t i) const { return recipients_[i].original; }
   // owner-NAME's, when the recipient came out of alias NAME that has one.
   bool has_own_sender(uint32_t i) const { return recipients_[i].owned; }
   std::string_view own_sender(uint32_t i) const { return recipients_[i].sender; }

@@ -39,6 +39,7 @@ struct PolicyInputs {
   Tokens mydestination, relay_domains, relay_recipient_maps, mynetworks;
   Tokens local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
   Tokens transport_maps;
+  Tokens fast_flush_domains, xclient_hosts, xforward_hosts, ehlo_keyword_maps;
   Tokens relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   Tokens parent_domain_matches_subdomains;
@@ -59,7 +60,7 @@ struct PolicyInputs {
   bool expand_owner_alias = false, reset_owner_alias = false;
 
   // smtpd_*_restrictions, word by word.
-  Tokens client, helo, sender, relay, recipient, data, end_of_data;
+  Tokens client, helo, sender, relay, recipient, data, end_of_data, etrn;
   // smtpd_restriction_classes: each name, and the words of the parameter of that name.
   struct Class {
     Token name;

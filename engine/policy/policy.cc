@@ -37,6 +37,15 @@ void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& polic
       MatchList::compile(inputs.mynetworks, client, style_of("mynetworks", inputs), tables, errors);
   policy.virtual_alias_domains = MatchList::compile(inputs.virtual_alias_domains, domain,
                                                     maps::SubdomainStyle::exact, tables, errors);
+  policy.fast_flush_domains = MatchList::compile(
+      inputs.fast_flush_domains, domain, style_of("fast_flush_domains", inputs), tables, errors);
+  policy.xclient_hosts =
+      MatchList::compile(inputs.xclient_hosts, client,
+                         style_of("smtpd_authorized_xclient_hosts", inputs), tables, errors);
+  policy.xforward_hosts =
+      MatchList::compile(inputs.xforward_hosts, client,
+                         style_of("smtpd_authorized_xforward_hosts", inputs), tables, errors);
+  policy.ehlo_keyword_maps = open_tables(inputs.ehlo_keyword_maps, tables, errors);
   policy.alias_maps = open_tables(inputs.alias_maps, tables, errors);
   policy.virtual_alias_maps = open_tables(inputs.virtual_alias_maps, tables, errors);
   policy.transport_maps = open_tables(inputs.transport_maps, tables, errors);

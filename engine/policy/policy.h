@@ -43,6 +43,7 @@ enum class Check : uint8_t {
   helo_access,
   sender_access,
   recipient_access,
+  etrn_access,
   policy_service,
   invalid_helo_hostname,
   non_fqdn_helo_hostname,
@@ -84,6 +85,9 @@ using Tables = std::vector<TablePointer>;  // asked in order
 
 struct Policy {
   MatchList mydestination, virtual_alias_domains, relay_domains, mynetworks;
+  MatchList fast_flush_domains;             // those that ETRN serves
+  MatchList xclient_hosts, xforward_hosts;  // who may say who the client is
+  Tables ehlo_keyword_maps;                 // by address: what EHLO leaves out
   std::optional<Tables> local_recipient_maps, relay_recipient_maps;  // none: every address exists
   Tables alias_maps, virtual_alias_maps, transport_maps;
   Tables relay_clientcerts;  // by fingerprint of a certificate or of its public key
@@ -101,7 +105,7 @@ struct Policy {
   bool propagate_virtual_extensions = true, propagate_alias_extensions = false;
   bool expand_owner_alias = false, reset_owner_alias = false;
 
-  RestrictionList client, helo, sender, relay, recipient, data, end_of_data;
+  RestrictionList client, helo, sender, relay, recipient, data, end_of_data, etrn;
   std::vector<RestrictionClass> classes;
   std::vector<std::string> policy_services;  // check_policy_service, as written
   Tables access_tables;

@@ -27,6 +27,7 @@ constexpr KnownRestriction table[] = {
     {"check_helo_access", helo_access, Argument::table},
     {"check_sender_access", sender_access, Argument::table},
     {"check_recipient_access", recipient_access, Argument::table},
+    {"check_etrn_access", etrn_access, Argument::table},
     {"check_policy_service", policy_service, Argument::service},
     {"reject_invalid_helo_hostname", invalid_helo_hostname},
     {"reject_invalid_hostname", invalid_helo_hostname},
@@ -48,7 +49,6 @@ constexpr KnownRestriction table[] = {
     {"reject_unknown_client_hostname", unknown_client_hostname},
     {"reject_unknown_client", unknown_client_hostname},
 
-    {"check_etrn_access", {}, Argument::other},
     {"reject_unknown_helo_hostname", {}},
     {"reject_unknown_hostname", {}},
     {"reject_unknown_forward_client_hostname", {}},

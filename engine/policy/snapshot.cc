@@ -25,6 +25,7 @@ void add_restrictions(PolicyInputs& in, const config::Settings& settings,
   in.recipient = tokens_of(restrictions.recipient, main_cf);
   in.data = tokens_of(restrictions.data, main_cf);
   in.end_of_data = tokens_of(restrictions.end_of_data, main_cf);
+  in.etrn = tokens_of(restrictions.etrn, main_cf);
   in.relay_before_recipient = restrictions.relay_before_recipient;
   in.delay_reject = restrictions.delay_reject;
   in.reject_unlisted_recipient = restrictions.reject_unlisted_recipient;
@@ -66,6 +67,10 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.virtual_alias_domains = tokens_of(domains.virtual_alias_domains, main_cf);
   in.transport_maps = tokens_of(domains.transport_maps, main_cf);
   in.virtual_alias_maps = tokens_of(domains.virtual_alias_maps, main_cf);
+  in.fast_flush_domains = tokens_of(domains.fast_flush_domains, main_cf);
+  in.xclient_hosts = tokens_of(settings.clients.xclient_hosts, main_cf);
+  in.xforward_hosts = tokens_of(settings.clients.xforward_hosts, main_cf);
+  in.ehlo_keyword_maps = tokens_of(settings.clients.ehlo_keyword_maps, main_cf);
   in.relay_clientcerts = tokens_of(domains.relay_clientcerts, main_cf);
   in.parent_domain_matches_subdomains =
       tokens_of(domains.parent_domain_matches_subdomains, main_cf);

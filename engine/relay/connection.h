@@ -58,7 +58,8 @@ struct Outbound::Connection {
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction
   SmallVector<std::string_view, 8> recipients;
-  std::string_view sender;  // of the transaction
+  SmallVector<mail::RecipientDsn, 1> dsn;  // one a recipient; empty: nobody asked for anything
+  std::string_view sender;                 // of the transaction
   Instant assigned, connected;
   // Reading back.
   std::unique_ptr<std::byte, AlignedFree> window;

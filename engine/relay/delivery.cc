@@ -24,6 +24,10 @@ FixedText<256> cut_reason(std::string_view text) {
   return out;
 }
 
+bool is_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 }  // namespace
 
 void Outbound::restore(const queue::RecoveredMessage& message) {
@@ -240,7 +244,14 @@ bool Outbound::next_transaction(Connection& c) {
   delivery.recipients = c.recipients.data();
   delivery.recipient_count = c.recipients.size();
   delivery.size = envelope.head().size;
-  delivery.eight_bit = envelope.head().eight_bit;
+  const mail::EnvelopeHead& head = envelope.head();
+  delivery.eight_bit = head.eight_bit;
+  delivery.smtputf8 = head.smtputf8;
+  delivery.smtputf8_needed = head.smtputf8 && (head.utf8_header || !is_ascii(c.sender) ||
+                                               !std::ranges::all_of(c.recipients, is_ascii));
+  delivery.dsn_return = head.dsn_return;
+  delivery.envelope_id = head.envelope_id;
+  if (!c.dsn.empty()) delivery.dsn = c.dsn.data();
   c.client.start(delivery);
   return true;
 }
@@ -249,6 +260,7 @@ bool Outbound::next_transaction(Connection& c) {
 void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) {
   c.positions.clear();
   c.recipients.clear();
+  c.dsn.clear();
   const auto bit = [](uint32_t i) { return uint64_t{1} << (i % 64); };
   bool relay = false;
   uint32_t limit = 0;
@@ -276,6 +288,8 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
         limit = set == 0 ? limits::recipients_max : set;
       }
       c.positions.push_back(i);
+      if (!recipient.dsn.empty()) c.dsn.resize(c.recipients.size());
+      if (!recipient.dsn.empty() || !c.dsn.empty()) c.dsn.push_back(recipient.dsn);
       c.recipients.push_back(recipient.address);
       if (c.positions.size() == limit) break;
     }

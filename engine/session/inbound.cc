@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/policy/find.h"
 #include "engine/session/session.h"
 #include "proto/base/assert.h"
 
@@ -33,6 +34,12 @@ IpAddress policy_address(const io::Endpoint& from) {
     std::memcpy(out.bytes.data(), &in->sin_addr, 4);
   }
   return out;
+}
+
+policy::NameStatus name_status(smtp::ClientAttributes::Name status) {
+  using Name = smtp::ClientAttributes::Name;
+  if (status == Name::known) return policy::NameStatus::found;
+  return status == Name::tempfail ? policy::NameStatus::tempfail : policy::NameStatus::not_found;
 }
 
 }  // namespace
@@ -76,9 +83,66 @@ void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   char byte = 0;
   const bool talked_first = settings_->server.forbid_unauth_pipelining &&
                             ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-  s->server.connected(talked_first);
+  if (set_rights(*s)) s->server.connected(talked_first);
   advance(*s);
   settle(*s);
+}
+
+// What the client may do by its address. False: that can't be told, and the session ends.
+bool Inbound::set_rights(Session& s) {
+  const policy::Policy& policy = snapshot_->policy;
+  const auto listed = [&](const policy::MatchList& list) {
+    return list.match_client(s.client_name(), s.ip.view(), s.address);
+  };
+  const policy::Match xclient = listed(policy.xclient_hosts);
+  const policy::Match xforward = listed(policy.xforward_hosts);
+  smtp::ClientRights rights;
+  rights.xclient = xclient == policy::Match::yes;
+  rights.xforward = xforward == policy::Match::yes;
+  rights.discard = s.settings->server.discard_ehlo_keywords;
+  maps::ValueText made;
+  const maps::Key key{s.ip.view()};
+  const maps::Lookup found = policy::find_in(policy.ehlo_keyword_maps, {&key, 1}, made).lookup;
+  std::string_view unknown;
+  if (found.outcome == maps::Outcome::hit)
+    rights.discard = smtp::parse_ehlo_keywords(found.value, unknown);
+  if (!unknown.empty())
+    log_.line("smtpd", "warning: smtpd_discard_ehlo_keyword_address_maps: {}: no EHLO keyword: {}",
+              s.ip.view(), observe::Peer{unknown});
+  s.server.set_rights(rights);
+  if (found.outcome != maps::Outcome::tempfail && xclient != policy::Match::tempfail &&
+      xforward != policy::Match::tempfail)
+    return true;
+  s.server.abort({4, 3, 0}, "Server local data error");
+  return false;
+}
+
+// XCLIENT: from here on the client is another.
+void Inbound::rename(Session& s, const smtp::ClientAttributes& attributes) {
+  if (!s.named) {
+    s.named = std::make_unique<smtp::ClientAttributes>();
+    const bool fits = s.named->name.assign("unknown") && s.named->reverse_name.assign("unknown");
+    MX_ASSERT(fits);
+  }
+  using Name = smtp::ClientAttributes::Name;
+  if (attributes.name_status != Name::not_given) {
+    s.named->name = attributes.name;
+    s.named->name_status = attributes.name_status;
+  }
+  if (attributes.reverse_status != Name::not_given) {
+    s.named->reverse_name = attributes.reverse_name;
+    s.named->reverse_status = attributes.reverse_status;
+  }
+  if (attributes.has_address) {
+    s.address = attributes.address;
+    const bool fits = s.ip.assign(attributes.address_text.view());
+    MX_ASSERT(fits);
+  }
+  s.deferred.reset();
+  s.effects.reset();
+  s.snapshot.reset();
+  s.server.set_client(s.client_name(), s.ip.view());
+  set_rights(s);
 }
 
 // Runs the session until it has to wait for something outside.
@@ -118,6 +182,10 @@ bool Inbound::feed(Session& s) {
     s.snapshot.reset();
     s.effects.reset();
   }
+  // A message by BDAT was given up between two chunks.
+  const bool unwanted = !s.server.transaction().started() ||
+                        s.server.transaction().chunks == smtp::Transaction::Chunks::refused;
+  if (unwanted) s.intake.reset(spool_);
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
     s.consume(s.server.feed(s.input()));
@@ -135,7 +203,17 @@ bool Inbound::feed(Session& s) {
 
 void Inbound::decide(Session& s) {
   const smtp::Question& question = s.server.question();
+  if (question.client) {
+    rename(s, *question.client);
+    if (s.server.need() != smtp::Need::verdict) return;
+  }
   policy::SessionFacts facts;
+  if (s.named) {
+    facts.client.name = s.named->name.view();
+    facts.client.name_status = name_status(s.named->name_status);
+    facts.client.reverse_name = s.named->reverse_name.view();
+    facts.client.reverse_status = name_status(s.named->reverse_status);
+  }
   facts.client.address_text = s.ip.view();
   facts.client.address = s.address;
   facts.helo = s.server.helo();
@@ -175,6 +253,8 @@ void Inbound::answer(Session& s, const smtp::Verdict& verdict) {
     refuse(s, verdict);
     if (s.server.question().stage == smtp::Stage::end_of_data) log_refused_body(s);
   }
+  if (verdict.permitted() && s.server.question().stage == smtp::Stage::etrn)
+    queue_requested_ = true;
   s.server.answer(verdict);
 }
 
@@ -217,8 +297,8 @@ void Inbound::log_verdict(Session& s, std::string_view kind, std::string_view te
                    observe::Peer{at_mail ? question.argument : tx.sender()});
   if (at_rcpt)
     fmt::format_to(std::back_inserter(envelope), " to=<{}>", observe::Peer{question.argument});
-  log_.line("smtpd", "NOQUEUE: {}: {} from unknown[{}]: {};{} proto={} helo=<{}>", kind,
-            s.server.current_verb(), s.ip.view(), observe::Peer{text},
+  log_.line("smtpd", "NOQUEUE: {}: {} from {}[{}]: {};{} proto={} helo=<{}>", kind,
+            s.server.current_verb(), s.client_name(), s.ip.view(), observe::Peer{text},
             std::string_view(envelope.data(), envelope.size()), s.server.esmtp() ? "ESMTP" : "SMTP",
             observe::Peer{s.server.helo()});
 }
@@ -363,8 +443,8 @@ void Inbound::on_body(Session& s, const io::Completion& completion) {
 void Inbound::lost(Session& s) {
   if (s.closing) return;
   if (s.server.need() != Need::close && std::string_view(s.server.current_verb()) != "QUIT")
-    log_.line("smtpd", "lost connection after {} from unknown[{}]", s.server.current_verb(),
-              s.ip.view());
+    log_.line("smtpd", "lost connection after {} from {}[{}]", s.server.current_verb(),
+              s.client_name(), s.ip.view());
   begin_close(s);
 }
 
@@ -413,7 +493,8 @@ void Inbound::on_timer(io::Timer& timer) {
   } else if (s.sending) {  // the peer takes nothing: a reply would not reach it
     lost(s);
   } else {
-    log_.line("smtpd", "timeout after {} from unknown[{}]", s.server.current_verb(), s.ip.view());
+    log_.line("smtpd", "timeout after {} from {}[{}]", s.server.current_verb(), s.client_name(),
+              s.ip.view());
     s.server.abort({4, 4, 2}, "Error: timeout exceeded");
   }
   advance(s);

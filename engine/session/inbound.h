@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/io/endpoint.h"
@@ -64,6 +65,8 @@ class Inbound {
   // End of turn: sessions that waited for memory or the journal go on.
   void resume_waiting();
   bool next_accepted(Accepted& accepted);
+  // ETRN has asked, since the last call, for what waits for a domain.
+  bool take_queue_request() { return std::exchange(queue_requested_, false); }
 
   // Orderly end: no new transaction; idle sessions get 421 4.3.2 at once, the others at their next
   // command.
@@ -77,8 +80,11 @@ class Inbound {
 
   void advance(Session& s);
   bool feed(Session& s);
+  bool set_rights(Session& s);
+  void rename(Session& s, const smtp::ClientAttributes& attributes);
   void decide(Session& s);
   void begin_body(Session& s);
+  void push_input(Session& s);
   bool advance_body(Session& s);
   bool advance_commit(Session& s);
   bool expand(Session& s);
@@ -116,6 +122,7 @@ class Inbound {
   std::vector<uint32_t> starved_;  // no receive buffer was free
   std::vector<Accepted> accepted_;
   size_t accepted_at_ = 0;
+  bool queue_requested_ = false;
   bool shutting_down_ = false;
   bool time_is_up_ = false;
 };

@@ -25,6 +25,22 @@ mail::TimeZone local_zone(WallTime now) {
   return zone;
 }
 
+// What a recipient asked for, for whom it became. An address that became several is answered here
+// (RFC 3461 5.2.7.3): nobody behind it reports success again.
+mail::RecipientDsn dsn_of(const smtp::Transaction& tx, const policy::Expansion& expansion,
+                          uint32_t i) {
+  const uint32_t original = expansion.original(i);
+  if (original >= tx.recipient_count()) return {};
+  mail::RecipientDsn dsn = tx.recipient_dsn(original);
+  const bool several = (i > 0 && expansion.original(i - 1) == original) ||
+                       (i + 1 < expansion.size() && expansion.original(i + 1) == original);
+  if (several && (dsn.notify & mail::notify_success) != 0) {
+    dsn.notify = static_cast<mail::DsnNotify>(dsn.notify & ~mail::notify_success);
+    if (dsn.notify == 0) dsn.notify = mail::notify_never;
+  }
+  return dsn;
+}
+
 }  // namespace
 
 void Inbound::begin_body(Session& s) {
@@ -36,12 +52,13 @@ void Inbound::begin_body(Session& s) {
   const queue::MessageIdText id = queue::to_text(s.intake.id());
   mail::ReceivedFields fields;
   fields.helo = s.server.helo();
-  fields.client_name = "unknown";
+  fields.client_name = s.client_name();
   fields.client_address = s.ip.view();
   fields.hostname = settings.hostname;
   fields.queue_id = id.view();
   if (tx.recipient_count() == 1) fields.recipient = tx.recipient(0);
   fields.esmtp = s.server.esmtp();
+  fields.utf8 = tx.options().smtputf8;
   fields.time = loop_.wall();
   fields.zone = local_zone(fields.time);
   char header[limits::header_block_bytes_max];
@@ -49,21 +66,30 @@ void Inbound::begin_body(Session& s) {
   MX_ASSERT(written.has_value());
   if (s.effects) s.intake.header().append(s.effects->prepend);
   s.intake.header().append(header, *written);
-  if (!s.input().empty()) {  // body bytes that came behind DATA
-    s.intake.push(s.input());
-    s.consume(s.input().size());
-  }
+}
+
+// Body bytes that came behind DATA or BDAT.
+void Inbound::push_input(Session& s) {
+  const smtp::Chunk* chunk = s.server.chunk();
+  if (chunk) s.intake.begin_chunk(*chunk);
+  const std::string_view bytes =
+      s.input().substr(0, chunk ? s.intake.chunk_left() : std::string_view::npos);
+  if (bytes.empty()) return;
+  s.intake.push(spool_, bytes);
+  s.consume(bytes.size());
 }
 
 // Receives and scans until the end. False: nothing more to do now.
 bool Inbound::advance_body(Session& s) {
-  if (s.intake.idle()) begin_body(s);
+  const bool begins = s.intake.idle();
+  if (begins) begin_body(s);
+  if (s.server.chunk() ? s.intake.ready_for_chunk() : begins) push_input(s);
   switch (s.intake.advance(spool_)) {
     case Intake::Step::wait:
       wait(s);
       return false;
     case Intake::Step::more: {
-      if (!s.server.out().empty()) send_replies(s);  // the 354, and the receive with it
+      if (!s.server.out().empty()) send_replies(s);  // as the 354, and the receive with it
       receive_body(s);
       return false;
     }
@@ -73,7 +99,7 @@ bool Inbound::advance_body(Session& s) {
   s.pending.append(s.intake.rest());
   s.message_size = s.intake.facts().size;
   s.server.body_ended(s.intake.facts());
-  if (s.server.need() != smtp::Need::verdict) log_refused_body(s);
+  if (!s.server.transaction().started()) log_refused_body(s);
   return true;
 }
 
@@ -86,8 +112,8 @@ void Inbound::log_refused_body(Session& s) {
                     : facts.too_many_hops ? "too many hops"
                     : facts.bare_newline  ? "bare newline received"
                                           : "end-of-data restrictions";
-  log_.line("smtpd", "{}: warning: message from unknown[{}] refused: {}",
-            queue::to_text(s.intake.id()).view(), s.ip.view(), why);
+  log_.line("smtpd", "{}: warning: message from {}[{}] refused: {}",
+            queue::to_text(s.intake.id()).view(), s.client_name(), s.ip.view(), why);
   s.intake.reset(spool_);
 }
 
@@ -126,21 +152,28 @@ void Inbound::discard(Session& s) {
 void Inbound::build_envelope(Session& s) {
   const smtp::Transaction& tx = s.server.transaction();
   mail::EnvelopeHead head;
-  head.eight_bit = tx.eight_bit();
+  const smtp::MailOptions options = tx.options();
+  head.eight_bit = options.eight_bit;
+  head.smtputf8 = options.smtputf8;
+  head.utf8_header = options.smtputf8 && s.intake.eight_bit_header();
+  head.dsn_return = options.dsn_return;
+  head.envelope_id = options.envelope_id;
   head.esmtp = s.server.esmtp();
   head.arrival = s.arrival;
   head.size = s.message_size;
-  head.client_name = "unknown";
+  head.client_name = s.client_name();
   head.client_address = s.ip.view();
   head.helo = s.server.helo();
   head.sender = tx.sender();
   head.held = s.effects && s.effects->hold;
   envelope_.begin(head);
   for (uint32_t i = 0; i < expansion_.size(); ++i) {
-    if (expansion_.has_own_sender(i))
-      envelope_.add_recipient(expansion_.address(i), expansion_.own_sender(i));
-    else
-      envelope_.add_recipient(expansion_.address(i));
+    mail::EnvelopeRecipient recipient;
+    recipient.address = expansion_.address(i);
+    recipient.own_sender = expansion_.has_own_sender(i);
+    if (recipient.own_sender) recipient.sender = expansion_.own_sender(i);
+    if (tx.asks_dsn_by_recipient()) recipient.dsn = dsn_of(tx, expansion_, i);
+    envelope_.add_recipient(recipient);
   }
   const Bytes bytes = envelope_.bytes();
   s.envelope.assign(bytes.begin(), bytes.end());
@@ -213,7 +246,15 @@ void Inbound::on_commit(const queue::CommitResult& result) {
 void Inbound::log_accepted(Session& s, queue::MessageId id) {
   const queue::MessageIdText text = queue::to_text(id);
   const smtp::Transaction& tx = s.server.transaction();
-  log_.line("smtpd", "{}: client=unknown[{}]", text.view(), s.ip.view());
+  if (const smtp::ForwardedAttributes* forwarded = s.server.forwarded()) {
+    const bool known = !forwarded->address.empty() && forwarded->address.view() != "unknown";
+    const std::string_view name = forwarded->name.empty() ? "unknown" : forwarded->name.view();
+    log_.line("smtpd", "{}: client={}[{}], orig_queue_id={}, orig_client={}{}{}{}", text.view(),
+              s.client_name(), s.ip.view(), forwarded->ident.view(), name, known ? "[" : "",
+              known ? forwarded->address.view() : "", known ? "]" : "");
+  } else {
+    log_.line("smtpd", "{}: client={}[{}]", text.view(), s.client_name(), s.ip.view());
+  }
   log_.line("qmgr", "{}: from=<{}>, size={}, nrcpt={} (queue active)", text.view(),
             observe::Peer{tx.sender()}, s.message_size, s.envelope_recipients);
 }
@@ -238,20 +279,27 @@ void Inbound::log_disconnect(Session& s) {
   };
   count("helo", counts.helo);
   count("ehlo", counts.ehlo);
+  count("xclient", counts.xclient);
+  count("xforward", counts.xforward);
+  count("starttls", counts.starttls);
+  count("auth", counts.auth);
   count("mail", counts.mail);
   count("rcpt", counts.rcpt);
   count("data", counts.data);
+  count("bdat", counts.bdat);
   count("rset", counts.rset);
   count("noop", counts.noop);
   count("vrfy", counts.vrfy);
+  count("etrn", counts.etrn);
   count("quit", counts.quit);
+  count("help", counts.help);
   count("unknown", counts.unknown);
   fmt::format_to(std::back_inserter(text), " commands=");
   if (accepted == total)
     fmt::format_to(std::back_inserter(text), "{}", total);
   else
     fmt::format_to(std::back_inserter(text), "{}/{}", accepted, total);
-  log_.line("smtpd", "disconnect from unknown[{}]{}", s.ip.view(),
+  log_.line("smtpd", "disconnect from {}[{}]{}", s.client_name(), s.ip.view(),
             std::string_view(text.data(), text.size()));
 }
 

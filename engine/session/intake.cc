@@ -31,6 +31,23 @@ void Intake::begin(spool::Spool& spool, const IntakeLimits& limits, uint64_t pro
   spool.journal().begin(draft_, now);
 }
 
+void Intake::begin_chunk(const smtp::Chunk& chunk) {
+  MX_ASSERT(ready_for_chunk() && chunk_left_ == 0);
+  chunked_ = true;
+  ended_ = done_ = false;
+  chunk_left_ = chunk.bytes;
+  last_chunk_ = chunk.last;
+}
+
+void Intake::push(spool::Spool& spool, std::string_view bytes) {
+  if (current_.bytes > scanned_) {  // what is held back of the chunk before comes first
+    pending_.append(block(spool) + scanned_, current_.bytes - scanned_);
+    current_.bytes = scanned_;
+  }
+  pending_.append(bytes);
+  if (chunked_) chunk_left_ -= bytes.size();
+}
+
 bool Intake::ensure_block(spool::Spool& spool) {
   if (current_.block != spool::no_block) return true;
   current_ = {spool.blocks().take(), 0};
@@ -42,12 +59,15 @@ MutableBytes Intake::space(spool::Spool& spool) {
   MX_ASSERT(active_ && pending_at_ == pending_.size());
   if (!ensure_block(spool)) return {};
   MX_ASSERT(current_.bytes < block_bytes);
-  return {spool.blocks().at(current_.block) + current_.bytes, block_bytes - current_.bytes};
+  uint64_t room = block_bytes - current_.bytes;
+  if (chunked_) room = std::min(room, chunk_left_);
+  return {spool.blocks().at(current_.block) + current_.bytes, room};
 }
 
 void Intake::received(uint32_t bytes) {
   MX_ASSERT(current_.bytes + bytes <= block_bytes);
   current_.bytes += bytes;
+  if (chunked_) chunk_left_ -= bytes;
 }
 
 void Intake::note(queue::Status status) {
@@ -58,7 +78,7 @@ void Intake::note(queue::Status status) {
 // Counts body bytes as they are stored, and looks at them while they are headers.
 void Intake::account(spool::Spool& spool, std::string_view stored) {
   stored_ += stored.size();
-  facts_.size = stored_ - std::min(stored_, scanner_.stuffed_dots());
+  facts_.size = stored_ - std::min(stored_, stuffed_dots());
   if (!headers_.done()) {
     headers_.feed(stored);
     facts_.received_headers = headers_.received_count();
@@ -131,6 +151,14 @@ void Intake::seal_done(spool::Spool& spool) {
   }
 }
 
+smtp::DataScanner::Step Intake::scan(std::string_view in) {
+  return chunked_ ? chunk_scanner_.scan(in) : scanner_.scan(in);
+}
+
+uint64_t Intake::stuffed_dots() const {
+  return chunked_ ? chunk_scanner_.stuffed_dots() : scanner_.stuffed_dots();
+}
+
 void Intake::on_event(Event event) {
   emit_.clear();
   bool fits = true;
@@ -141,6 +169,9 @@ void Intake::on_event(Event event) {
       break;
     case Event::bare_cr:
       fits = emit_.assign(" ");
+      break;
+    case Event::leading_dot:
+      fits = emit_.assign("..");
       break;
     case Event::end:
       ended_ = true;
@@ -197,7 +228,7 @@ bool Intake::drain(spool::Spool& spool) {
     pending_at_ += event_bytes_;
     event_bytes_ = 0;
     while (!emit_.empty()) {
-      const FixedText<2> emit = emit_;
+      const FixedText<3> emit = emit_;
       const size_t n = store(spool, emit.view());
       if (n == 0 && !discarding()) return false;
       const bool fits = emit_.assign(emit.view().substr(n));
@@ -210,7 +241,7 @@ bool Intake::drain(spool::Spool& spool) {
       return true;
     }
     const std::string_view in = pending_.text().substr(pending_at_);
-    const smtp::DataScanner::Step step = scanner_.scan(in);
+    const smtp::DataScanner::Step step = scan(in);
     unstored_ = step.clean;
     event_bytes_ = step.taken - step.clean;
     on_event(step.event);
@@ -222,7 +253,7 @@ bool Intake::drain(spool::Spool& spool) {
 bool Intake::scan_block(spool::Spool& spool) {
   if (current_.block == spool::no_block || current_.bytes == scanned_) return true;
   const std::string_view in(block(spool) + scanned_, current_.bytes - scanned_);
-  const smtp::DataScanner::Step step = scanner_.scan(in);
+  const smtp::DataScanner::Step step = scan(in);
   account(spool, in.substr(0, step.clean));
   scanned_ += static_cast<uint32_t>(step.clean);
   on_event(step.event);
@@ -234,12 +265,27 @@ bool Intake::scan_block(spool::Spool& spool) {
   return true;
 }
 
+// All bytes of the chunk are in. The last one completes the last line. False: wait.
+bool Intake::end_chunk(spool::Spool& spool) {
+  ended_ = true;
+  if (!last_chunk_) return true;
+  const bool held_back = current_.bytes > scanned_;  // a CR
+  current_.bytes = scanned_;
+  bool fits = !held_back || emit_.append(" ");
+  if (held_back || !chunk_scanner_.line_start()) fits = fits && emit_.append("\r\n");
+  MX_ASSERT(fits);
+  return drain(spool);
+}
+
 Intake::Step Intake::advance(spool::Spool& spool) {
-  MX_ASSERT(active_ && !ended_);
+  MX_ASSERT(active_ && !done_);
   const bool slow = pending_at_ < pending_.size() || unstored_ > 0 || !emit_.empty();
-  if (!slow) scan_block(spool);
+  if (!slow && !ended_) scan_block(spool);
   if (!drain(spool)) return Step::wait;
+  const bool chunk_over = chunked_ && chunk_left_ == 0 && !ended_;
+  if (chunk_over && !end_chunk(spool)) return Step::wait;
   if (ended_) {
+    done_ = true;
     if (discarding()) {
       spool.blocks().give_back(sealed_);
       scanned_ = current_.bytes = 0;
@@ -256,7 +302,7 @@ Intake::Step Intake::advance(spool::Spool& spool) {
 
 queue::Status Intake::commit(spool::Spool& spool, uint16_t recipient_count, Bytes envelope,
                              uint64_t cookie) {
-  MX_ASSERT(ended_ && !discarding());
+  MX_ASSERT(done_ && !discarding());
   queue::Status status = put_header(spool);
   if (status != queue::Status::ok) return status;
   if (!body_put_ && scanned_ > 0) {

@@ -6,6 +6,9 @@
 // the rest of what was received goes through a slower path that copies while it normalises, in
 // linear time.
 //
+// The chunks of BDAT come one after another in the same way; they become the wire form of DATA
+// (smtp::ChunkScanner), so that what is stored and sent has one form.
+//
 // A step can have to wait (`Step::wait`): for a block of memory or for room in the journal's batch;
 // the owner calls again after Spool::take_room_signal(). Whatever is refused in the middle (too
 // big, no space, device failed) is received to its end and thrown away, so that the dialogue stays
@@ -19,6 +22,7 @@
 
 #include "engine/spool/spool.h"
 #include "proto/mail/header_scan.h"
+#include "proto/smtp/chunk_scanner.h"
 #include "proto/smtp/data_scanner.h"
 #include "proto/smtp/server.h"
 
@@ -39,6 +43,11 @@ class Intake {
   // reset() and commit() give them back.
   void begin(spool::Spool& spool, const IntakeLimits& limits, uint64_t promised, WallTime now);
   bool idle() const { return !active_; }
+  // The message comes by BDAT: the next chunk; Step::end is its end. REQUIRES ready_for_chunk().
+  bool ready_for_chunk() const { return active_ && (done_ || !chunked_); }
+  void begin_chunk(const smtp::Chunk& chunk);
+  // Bytes of the chunk that are still to be received, or pushed.
+  uint64_t chunk_left() const { return chunk_left_; }
   queue::MessageId id() const { return draft_.id(); }
   spool::HeaderBlock& header() { return header_; }
 
@@ -46,13 +55,15 @@ class Intake {
   MutableBytes space(spool::Spool& spool);
   // `bytes` more are in the memory that space() gave.
   void received(uint32_t bytes);
-  // Deals with what was received. On `end`, bytes that follow the final dot are in rest().
+  // Deals with what was received. On `end`, bytes that follow the final dot are in rest(); behind a
+  // chunk there are none.
   Step advance(spool::Spool& spool);
   // Bytes that came by another way (behind the DATA command in one segment).
-  void push(std::string_view bytes) { pending_.append(bytes); }
+  void push(spool::Spool& spool, std::string_view bytes);
   std::string_view rest() const { return pending_.text().substr(pending_at_); }
 
   const smtp::BodyFacts& facts() const { return facts_; }
+  bool eight_bit_header() const { return headers_.eight_bit(); }
 
   // After Step::end: hands the message to the journal. ok: a result with `cookie` follows.
   // `later`: call again after room.
@@ -77,13 +88,17 @@ class Intake {
   queue::Status put_header(spool::Spool& spool);
   void note(queue::Status status);
   void account(spool::Spool& spool, std::string_view stored);
+  smtp::DataScanner::Step scan(std::string_view in);
+  uint64_t stuffed_dots() const;
   void on_event(smtp::DataScanner::Event event);
+  bool end_chunk(spool::Spool& spool);
   bool scan_block(spool::Spool& spool);
   bool drain(spool::Spool& spool);
   size_t store(spool::Spool& spool, std::string_view bytes);
   bool park_tail(spool::Spool& spool);
 
   smtp::DataScanner scanner_;
+  smtp::ChunkScanner chunk_scanner_;
   mail::HeaderScan headers_;
   IntakeLimits limits_;
   smtp::BodyFacts facts_;
@@ -100,9 +115,13 @@ class Intake {
   size_t pending_at_ = 0;
   size_t unstored_ = 0;     // clean bytes from pending_at_ on
   size_t event_bytes_ = 0;  // behind them: to be skipped
-  FixedText<2> emit_;       // to be stored in their place
+  FixedText<3> emit_;       // to be stored in their place
+  uint64_t chunk_left_ = 0;
   bool active_ = false;
-  bool ended_ = false;
+  bool chunked_ = false;
+  bool last_chunk_ = false;
+  bool ended_ = false;  // all of the body, or of the chunk, has been seen
+  bool done_ = false;   // … and stored: Step::end was said
   bool header_put_ = false;
   bool body_put_ = false;    // the last block is in the journal
   bool forgetting_ = false;  // sealed blocks are not kept: the message is too large for that

@@ -38,6 +38,8 @@ struct Inbound::Session {
   };
   std::unique_ptr<Deferred> deferred;
   std::unique_ptr<smtp::Verdict> asleep;  // to be answered when the `sleep` restriction is over
+  // Who XCLIENT says the client is; nullptr: the one that is connected.
+  std::unique_ptr<smtp::ClientAttributes> named;
   smtp::Server server;
   Intake intake;
   io::Timer timer;
@@ -57,6 +59,7 @@ struct Inbound::Session {
   bool committing = false;  // handed to the journal, result to come
   bool closing = false;
 
+  std::string_view client_name() const { return named ? named->name.view() : "unknown"; }
   std::string_view input() const { return pending.text().substr(pending_at); }
   void consume(size_t bytes) {
     pending_at += static_cast<uint32_t>(bytes);
@@ -81,6 +84,7 @@ struct Inbound::Session {
       case smtp::Stage::connect:
       case smtp::Stage::data:
       case smtp::Stage::end_of_data:
+      case smtp::Stage::etrn:
         return nullptr;
     }
     return nullptr;

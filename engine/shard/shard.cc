@@ -186,6 +186,7 @@ void Shard::Runtime::end_of_turn() {
   inbound->resume_waiting();
   session::Accepted accepted;
   while (inbound->next_accepted(accepted)) outbound->add(accepted.id, accepted.message_slot);
+  if (inbound->take_queue_request()) shard.shared_.request_queue_run();
   outbound->pump();
   if (!spool->blocks().plenty()) outbound->shed_memory();
   if (shutting_down) spool->journal().hurry();

@@ -43,6 +43,8 @@ struct Shared {
   const spool::SegmentFiles& files;
   uint64_t epoch = 0;  // of this start of the process
   queue::MessageId largest_known_id;
+  // ETRN: all shards try what they have deferred. From any shard's thread.
+  std::function<void()> request_queue_run;
 };
 
 class Shard {

@@ -20,6 +20,11 @@ inline constexpr uint32_t path_bytes_max = address_bytes_max + 2;  // with the a
 inline constexpr uint32_t command_line_bytes_max = 2048;
 // A peer that sends this much without a line end is cut off (V24).
 inline constexpr uint32_t command_discard_bytes_max = 1U << 20;
+// RFC 3461 4.2 and 4.4: an ORCPT= and an ENVID= as they stand in the command.
+inline constexpr uint32_t dsn_original_recipient_bytes_max = 500;
+inline constexpr uint32_t dsn_envelope_id_bytes_max = 100;
+// XCLIENT and XFORWARD: the value of one attribute.
+inline constexpr uint32_t client_attribute_bytes_max = 255;
 // Replies that may wait for one session before its next command is read.
 inline constexpr uint32_t reply_backlog_bytes_max = 16U << 10;
 // A reply line as sent, CRLF included (RFC 5321 4.5.3.1.5).

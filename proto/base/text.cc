@@ -125,6 +125,16 @@ size_t utf8_sequence(std::string_view text) {
 
 }  // namespace
 
+bool is_valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const bool ascii = static_cast<unsigned char>(text[0]) < 0x80;
+    const size_t length = ascii ? 1 : utf8_sequence(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 void append_printable(std::string& out, std::string_view text, size_t limit) {
   size_t written = 0;
   while (!text.empty() && written < limit) {

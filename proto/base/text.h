@@ -2,6 +2,7 @@
 // bytes above 127 alone, as Postfix's lookups do. No allocation, no locale.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,6 +26,12 @@ constexpr bool is_alpha(char c) {
 constexpr bool is_alnum(char c) {
   return is_digit(c) || is_alpha(c);
 }
+// -1: not a hexadecimal digit.
+constexpr int hex_digit(char c) {
+  if (is_digit(c)) return c - '0';
+  const char low = to_lower(c);
+  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
 // Space, tab, CR, LF, vertical tab, form feed.
 constexpr bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
@@ -44,9 +51,25 @@ std::string_view trim_front(std::string_view text);
 // The whole of `text` as decimal digits, no sign, no blanks; nothing on overflow or any other byte.
 std::optional<uint64_t> parse_decimal(std::string_view text);
 
+// A number in digits, as text that lives as long as this does.
+class Decimal {
+ public:
+  explicit Decimal(uint64_t number)
+      : size_(static_cast<size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr -
+                                  digits_)) {}
+  std::string_view view() const { return {digits_, size_}; }
+
+ private:
+  char digits_[20];
+  size_t size_;
+};
+
 // Takes the first word (up to a byte of `separators`) off the front of `text`, skipping separators
 // before it; empty when none is left.
 std::string_view take_word(std::string_view& text, std::string_view separators);
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_valid_utf8(std::string_view text);
 
 // For logs and replies: control bytes (0-31, 127) and bytes above 127 that are not valid UTF-8
 // become '?'. Appends at most `limit` bytes to `out`.

@@ -29,6 +29,15 @@ bool is_dot_string(std::string_view local) {
   return true;
 }
 
+// Any character above ASCII may stand where a letter may.
+bool is_valid_utf8_hostname(std::string_view name) {
+  FixedText<limits::domain_bytes_max> letters;
+  for (const char& c : name)
+    if (!letters.append(static_cast<unsigned char>(c) < 0x80 ? std::string_view(&c, 1) : "u"))
+      return false;
+  return is_valid_hostname(letters.view()) && is_valid_utf8(name);
+}
+
 std::string_view trim_blanks(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
@@ -46,7 +55,7 @@ AddressParts split(std::string_view address) {
 
 class PathParser {
  public:
-  explicit PathParser(PathRules rules) : rules_(rules) {}
+  PathParser(PathRules rules, bool utf8) : rules_(rules), utf8_(utf8) {}
   std::optional<Path> parse(std::string_view argument);
 
  private:
@@ -55,9 +64,10 @@ class PathParser {
   bool parse_mailbox(std::string_view mailbox, Address& address);
   bool unquote_local(std::string_view local);
   bool append_local(Address& address) const;
-  static bool append_domain(std::string_view domain, Address& address);
+  bool append_domain(std::string_view domain, Address& address) const;
 
   PathRules rules_;
+  bool utf8_;
   FixedText<limits::local_part_bytes_max> bytes_;  // of the local part, without quotes
 };
 
@@ -151,9 +161,11 @@ bool PathParser::append_local(Address& address) const {
   return fits && address.text_.append(quoted.view());
 }
 
-bool PathParser::append_domain(std::string_view domain, Address& address) {
+bool PathParser::append_domain(std::string_view domain, Address& address) const {
   if (domain.size() > 1 && domain.back() == '.') domain.remove_suffix(1);
-  if (!is_valid_hostname(domain) && !is_address_literal(domain)) return false;
+  const bool valid = is_valid_hostname(domain) || is_address_literal(domain) ||
+                     (utf8_ && is_valid_utf8_hostname(domain));
+  if (!valid) return false;
   return address.text_.append("@") && address.text_.append(domain);
 }
 
@@ -199,8 +211,8 @@ std::optional<Path> PathParser::parse(std::string_view argument) {
   return path;
 }
 
-std::optional<Path> parse_path(std::string_view argument, PathRules rules) {
-  return PathParser(rules).parse(argument);
+std::optional<Path> parse_path(std::string_view argument, PathRules rules, bool utf8) {
+  return PathParser(rules, utf8).parse(argument);
 }
 
 std::optional<FixedText<limits::local_part_bytes_max>> unquoted(std::string_view local) {

@@ -55,8 +55,9 @@ struct Path {
 };
 
 // `argument` is a command line behind "FROM:" or "TO:". Nothing when it is no path, or over a
-// limit. "<>" gives the null address.
-std::optional<Path> parse_path(std::string_view argument, PathRules rules);
+// limit. "<>" gives the null address. `utf8`: the domain may be an internationalised one as it
+// stands (SMTPUTF8, RFC 6531 3.3).
+std::optional<Path> parse_path(std::string_view argument, PathRules rules, bool utf8 = false);
 
 // The bytes that a canonical local part stands for: quotes and backslashes gone. Nothing when they
 // are more than a local part may have, which no parsed address brings about.

@@ -10,8 +10,14 @@ constexpr uint8_t version = 1;
 constexpr uint8_t flag_eight_bit = 1;
 constexpr uint8_t flag_esmtp = 2;
 constexpr uint8_t flag_held = 4;
-constexpr uint8_t flags_known = flag_eight_bit | flag_esmtp | flag_held;
-constexpr std::byte recipient_flag_own_sender{1};
+constexpr uint8_t flag_dsn = 8;
+constexpr uint8_t flag_smtputf8 = 16;
+constexpr uint8_t flag_utf8_header = 32;
+constexpr uint8_t flags_known =
+    flag_eight_bit | flag_esmtp | flag_held | flag_dsn | flag_smtputf8 | flag_utf8_header;
+constexpr uint8_t recipient_flag_own_sender = 1;
+constexpr uint8_t recipient_flag_dsn = 2;
+constexpr uint8_t recipient_flags_known = recipient_flag_own_sender | recipient_flag_dsn;
 
 constexpr size_t flags_offset = 1;
 constexpr size_t recipient_count_offset = 2;
@@ -25,8 +31,10 @@ constexpr size_t text_length_bytes = sizeof(uint16_t);
 void EnvelopeWriter::begin(const EnvelopeHead& head) {
   std::byte fixed[texts_offset];
   store_le(fixed, version);
+  const bool dsn = head.dsn_return != DsnReturn::unset || !head.envelope_id.empty();
   const int flags = (head.eight_bit ? flag_eight_bit : 0) | (head.esmtp ? flag_esmtp : 0) |
-                    (head.held ? flag_held : 0);
+                    (head.held ? flag_held : 0) | (dsn ? flag_dsn : 0) |
+                    (head.smtputf8 ? flag_smtputf8 : 0) | (head.utf8_header ? flag_utf8_header : 0);
   store_le(fixed + flags_offset, static_cast<uint8_t>(flags));
   store_le(fixed + recipient_count_offset, uint16_t{0});
   store_le(fixed + arrival_offset, head.arrival.us);
@@ -38,22 +46,24 @@ void EnvelopeWriter::begin(const EnvelopeHead& head) {
   add_text(head.client_address);
   add_text(head.helo);
   add_text(head.sender);
+  if (!dsn) return;
+  out_.push_back(static_cast<std::byte>(head.dsn_return));
+  add_text(head.envelope_id);
 }
 
-void EnvelopeWriter::add_recipient(std::string_view address) {
-  begin_recipient(0, address);
-}
-
-void EnvelopeWriter::add_recipient(std::string_view address, std::string_view own_sender) {
-  begin_recipient(static_cast<uint8_t>(recipient_flag_own_sender), address);
-  add_text(own_sender);
-}
-
-void EnvelopeWriter::begin_recipient(uint8_t flags, std::string_view address) {
+void EnvelopeWriter::add_recipient(const EnvelopeRecipient& recipient) {
   MX_ASSERT(out_.size() >= texts_offset);  // begin() came first
   MX_ASSERT(recipient_count_ < UINT16_MAX);
-  out_.push_back(std::byte{flags});
-  add_text(address);
+  const bool dsn = !recipient.dsn.empty();
+  const int flags =
+      (recipient.own_sender ? recipient_flag_own_sender : 0) | (dsn ? recipient_flag_dsn : 0);
+  out_.push_back(static_cast<std::byte>(flags));
+  add_text(recipient.address);
+  if (recipient.own_sender) add_text(recipient.sender);
+  if (dsn) {
+    out_.push_back(static_cast<std::byte>(recipient.dsn.notify));
+    add_text(recipient.dsn.original);
+  }
   store_le(out_.data() + recipient_count_offset, ++recipient_count_);
 }
 
@@ -86,12 +96,20 @@ bool EnvelopeReader::parse() {
   head_.eight_bit = (flags & flag_eight_bit) != 0;
   head_.esmtp = (flags & flag_esmtp) != 0;
   head_.held = (flags & flag_held) != 0;
+  head_.smtputf8 = (flags & flag_smtputf8) != 0;
+  head_.utf8_header = (flags & flag_utf8_header) != 0;
   head_.recipient_count = load_le<uint16_t>(from + recipient_count_offset);
   head_.arrival.us = load_le<int64_t>(from + arrival_offset);
   head_.size = load_le<uint64_t>(from + size_offset);
   at_ = texts_offset;
   if (!take_text(head_.client_name) || !take_text(head_.client_address)) return false;
   if (!take_text(head_.helo) || !take_text(head_.sender)) return false;
+  if ((flags & flag_dsn) != 0) {
+    uint8_t ret = 0;
+    if (!take_byte(ret) || ret > static_cast<uint8_t>(DsnReturn::headers)) return false;
+    head_.dsn_return = static_cast<DsnReturn>(ret);
+    if (!take_text(head_.envelope_id)) return false;
+  }
   first_recipient_ = at_;
   EnvelopeRecipient recipient;
   for (uint32_t i = 0; i < head_.recipient_count; ++i)
@@ -114,12 +132,22 @@ bool EnvelopeReader::next_recipient(std::string_view& address) {
 }
 
 bool EnvelopeReader::take_recipient(EnvelopeRecipient& recipient) {
-  if (at_ == bytes_.size()) return false;
-  const std::byte flags = bytes_[at_++];
-  if ((flags & ~recipient_flag_own_sender) != std::byte{0}) return false;
+  uint8_t flags = 0;
+  if (!take_byte(flags) || (flags & ~recipient_flags_known) != 0) return false;
+  recipient = {};
   recipient.sender = head_.sender;
+  recipient.own_sender = (flags & recipient_flag_own_sender) != 0;
   if (!take_text(recipient.address)) return false;
-  return flags == std::byte{0} || take_text(recipient.sender);
+  if (recipient.own_sender && !take_text(recipient.sender)) return false;
+  if ((flags & recipient_flag_dsn) == 0) return true;
+  return take_byte(recipient.dsn.notify) && recipient.dsn.notify <= notify_all &&
+         take_text(recipient.dsn.original);
+}
+
+bool EnvelopeReader::take_byte(uint8_t& byte) {
+  if (at_ == bytes_.size()) return false;
+  byte = static_cast<uint8_t>(bytes_[at_++]);
+  return true;
 }
 
 bool EnvelopeReader::take_text(std::string_view& text) {

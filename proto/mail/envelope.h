@@ -9,8 +9,9 @@
 //
 //   offset  0        1      2           4        12    20
 //           version  flags  recipients  arrival  size  texts …
-//   flags: 1 eight_bit, 2 esmtp, 4 held; recipient flags: 1 own sender (its text follows the
-//   recipient's). The other bits are 0.
+//   flags: 1 eight_bit, 2 esmtp, 4 held, 8 DSN (u8 RET= and the text of ENVID= follow the sender),
+//   16 SMTPUTF8, 32 UTF-8 in header lines. Recipient flags: 1 own sender (its text follows the
+//   recipient's), 2 DSN (u8 NOTIFY= and the text of ORCPT= follow). The other bits are 0.
 //
 // The journal's checksum covers the bytes, yet the reader trusts none of them: a queue directory
 // can be copied, and a wrong length must never be followed. Cost: one pass, no allocation for usual
@@ -23,17 +24,29 @@
 #include "proto/base/bytes.h"
 #include "proto/base/small_vector.h"
 #include "proto/base/time.h"
+#include "proto/mail/dsn.h"
 
 namespace mx::mail {
 
 struct EnvelopeHead {
   bool eight_bit = false;  // BODY=8BITMIME was given
   bool esmtp = false;
-  bool held = false;             // not to be delivered until a person releases it
+  bool held = false;         // not to be delivered until a person releases it
+  bool smtputf8 = false;     // SMTPUTF8 was given
+  bool utf8_header = false;  // … and the header has UTF-8
+  DsnReturn dsn_return = DsnReturn::unset;
   uint16_t recipient_count = 0;  // set by the reader; the writer counts for itself
   WallTime arrival;
   uint64_t size = 0;
   std::string_view client_name, client_address, helo, sender;
+  std::string_view envelope_id;  // ENVID= as given; empty: none
+};
+
+struct EnvelopeRecipient {
+  std::string_view address;
+  std::string_view sender;  // the message's sender, or its own
+  bool own_sender = false;
+  RecipientDsn dsn;
 };
 
 // Builds an envelope. begin(), then one add_recipient() per recipient; bytes() is the result so
@@ -42,21 +55,16 @@ struct EnvelopeHead {
 class EnvelopeWriter {
  public:
   void begin(const EnvelopeHead& head);
-  void add_recipient(std::string_view address);
-  // A recipient whose mail goes out under an envelope sender of its own.
-  void add_recipient(std::string_view address, std::string_view own_sender);
+  // `sender` counts with own_sender only.
+  void add_recipient(const EnvelopeRecipient& recipient);
+  void add_recipient(std::string_view address) { add_recipient({address, {}, false, {}}); }
   Bytes bytes() const { return {out_.data(), out_.size()}; }
 
  private:
-  void begin_recipient(uint8_t flags, std::string_view address);
   void add_text(std::string_view text);
 
   SmallVector<std::byte, 512> out_;
   uint16_t recipient_count_ = 0;
-};
-
-struct EnvelopeRecipient {
-  std::string_view address, sender;  // the message's sender, or its own
 };
 
 // Reads an envelope in place; views live as long as the bytes.
@@ -72,6 +80,7 @@ class EnvelopeReader {
 
  private:
   bool parse();
+  bool take_byte(uint8_t& byte);
   bool take_text(std::string_view& text);
   bool take_recipient(EnvelopeRecipient& recipient);
 

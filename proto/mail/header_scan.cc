@@ -72,10 +72,18 @@ HeaderScan::State HeaderScan::step(char c) {
   return State::over;
 }
 
+// Behind a name only: a line with such a byte in the name is none of the header.
+void HeaderScan::look_for_eight_bit(std::string_view bytes) {
+  unsigned char all = 0;
+  for (const char c : bytes) all |= static_cast<unsigned char>(c);
+  eight_bit_ = eight_bit_ || all >= 0x80;
+}
+
 void HeaderScan::feed(std::string_view bytes) {
   while (!bytes.empty() && state_ != State::over) {
     if (state_ == State::skip) {
       const size_t newline = bytes.find('\n');
+      look_for_eight_bit(bytes.substr(0, newline));
       if (newline == std::string_view::npos) return;
       bytes.remove_prefix(newline);
     }

@@ -16,6 +16,8 @@ namespace mx::mail {
 
 class HeaderScan {
  public:
+  // A byte above 127 is in a header line (RFC 6532: the message needs SMTPUTF8).
+  bool eight_bit() const { return eight_bit_; }
   // What the first line is. mailbox_from: "From " or ">From " of an mbox file; Postfix turns it
   // into the header "X-Mailbox-Line: <line>". none: the message is empty or the first line has not
   // been told yet.
@@ -46,12 +48,14 @@ class HeaderScan {
   void name_byte(char c);
   State name_ended();
   State not_a_header();
+  void look_for_eight_bit(std::string_view bytes);
 
   State state_ = State::line_start;
   FirstLine first_line_ = FirstLine::none;
   bool may_be_received_ = true;
   bool may_be_from_ = true;
   bool any_line_ = false;
+  bool eight_bit_ = false;
   uint8_t matched_ = 0;       // bytes of "received" that agree
   uint8_t from_matched_ = 0;  // bytes of "From " that agree
   uint32_t received_ = 0;

@@ -131,7 +131,9 @@ std::optional<size_t> write_received(const ReceivedFields& fields, std::span<cha
   writer.add_name(fields.client_address, breaks_comment);
   writer.add("])\r\n\tby ");
   writer.add_name(fields.hostname, breaks_comment);
-  writer.add(fields.esmtp ? " (ringmx) with ESMTP id " : " (ringmx) with SMTP id ");
+  writer.add(" (ringmx) with ");
+  writer.add(fields.utf8 ? "UTF8SMTP" : fields.esmtp ? "ESMTP" : "SMTP");
+  writer.add(" id ");
   writer.add_name(fields.queue_id, breaks_comment);
   if (fields.recipient.empty()) {
     writer.add(";\r\n\t");
@@ -140,7 +142,9 @@ std::optional<size_t> write_received(const ReceivedFields& fields, std::span<cha
     // A quoted local part may hold blanks and specials; only what breaks lines or the path itself
     // is harmful.
     for (const char& c : fields.recipient)
-      writer.add(c >= ' ' && c <= '~' ? std::string_view(&c, 1) : "?");
+      writer.add((c >= ' ' && c <= '~') || (fields.utf8 && static_cast<unsigned char>(c) >= 0x80)
+                     ? std::string_view(&c, 1)
+                     : "?");
     writer.add(">; ");
   }
   add_date(writer, fields.time, fields.zone);

@@ -35,6 +35,7 @@ struct ReceivedFields {
   std::string_view
       recipient;  // of the only recipient, without angle brackets; empty: more than one
   bool esmtp = false;
+  bool utf8 = false;  // SMTPUTF8 was given: "with UTF8SMTP" (RFC 6531 4.3)
   WallTime time;
   TimeZone zone;
 };

@@ -313,6 +313,11 @@ bool Client::refused_without_dialogue() {
     settle(local_outcome(Result::refused, {5, 3, 4}, text));
     return true;
   }
+  if (delivery_.smtputf8_needed && !capabilities_.smtputf8) {
+    settle(local_outcome(Result::refused, {5, 6, 7},
+                         "SMTPUTF8 is required, but was not offered by the server"));
+    return true;
+  }
   for (uint32_t i = 0; i < delivery_.recipient_count; ++i) {
     if (!delivery_.recipients[i].empty() && safe_on_wire(delivery_.recipients[i])) continue;
     own_outcome(i, local_outcome(Result::refused, {5, 1, 3}, "bad recipient address syntax"));
@@ -357,9 +362,7 @@ void Client::send_command() {
       send_stage_ = Stage::rcpt;
       return;
     case Stage::rcpt:
-      out_.append("RCPT TO:<");
-      out_.append(delivery_.recipients[send_rcpt_]);
-      out_.append(">\r\n");
+      send_rcpt(send_rcpt_);
       send_rcpt_ = next_recipient(send_rcpt_ + 1);
       send_stage_ = send_rcpt_ == delivery_.recipient_count ? Stage::data : Stage::rcpt;
       return;
@@ -390,6 +393,31 @@ void Client::send_mail() {
     append_number(out_, delivery_.size);
   }
   if (delivery_.eight_bit && capabilities_.eight_bit_mime) out_.append(" BODY=8BITMIME");
+  if (delivery_.smtputf8 && capabilities_.smtputf8) out_.append(" SMTPUTF8");
+  if (capabilities_.dsn && delivery_.dsn_return != mail::DsnReturn::unset)
+    out_.append(delivery_.dsn_return == mail::DsnReturn::full ? " RET=FULL" : " RET=HDRS");
+  if (capabilities_.dsn && mail::is_dsn_envelope_id(delivery_.envelope_id)) {
+    out_.append(" ENVID=");
+    out_.append(delivery_.envelope_id);
+  }
+  out_.append("\r\n");
+}
+
+void Client::send_rcpt(uint32_t recipient) {
+  out_.append("RCPT TO:<");
+  out_.append(delivery_.recipients[recipient]);
+  out_.append(">");
+  if (capabilities_.dsn && delivery_.dsn != nullptr) {
+    const mail::RecipientDsn& dsn = delivery_.dsn[recipient];
+    if (dsn.notify != 0) {
+      out_.append(" NOTIFY=");
+      out_.append(mail::dsn_notify_text(dsn.notify));
+    }
+    if (mail::is_dsn_original_recipient(dsn.original)) {
+      out_.append(" ORCPT=");
+      out_.append(dsn.original);
+    }
+  }
   out_.append("\r\n");
 }
 

@@ -45,6 +45,7 @@
 #include "proto/base/fixed_text.h"
 #include "proto/base/small_vector.h"
 #include "proto/base/time.h"
+#include "proto/mail/dsn.h"
 #include "proto/smtp/reply_parser.h"
 #include "proto/smtp/verdict.h"
 
@@ -75,6 +76,13 @@ struct Delivery {
   uint32_t recipient_count = 0;
   uint64_t size = 0;       // for SIZE=
   bool eight_bit = false;  // for BODY=8BITMIME
+  // SMTPUTF8 was asked for; needed: an address or the header is not ASCII, so that a server without
+  // it cannot have the message (RFC 6531 3.2).
+  bool smtputf8 = false, smtputf8_needed = false;
+  // For a server with DSN (RFC 3461).
+  mail::DsnReturn dsn_return = mail::DsnReturn::unset;
+  std::string_view envelope_id;
+  const mail::RecipientDsn* dsn = nullptr;  // one a recipient; nullptr: nobody asked for anything
 };
 
 enum class Result : uint8_t {
@@ -164,6 +172,7 @@ class Client {
   uint32_t next_recipient(uint32_t from) const;
   void send_commands();
   void send_mail();
+  void send_rcpt(uint32_t recipient);
   void send_command();
   void await(Stage stage);
   void go_on();

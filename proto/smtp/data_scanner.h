@@ -25,11 +25,12 @@ namespace mx::smtp {
 class DataScanner {
  public:
   enum class Event : uint8_t {
-    more,      // nothing else can be said yet; see `taken`
-    bare_lf,   // store CR LF in place of this LF (or refuse)
-    bare_cr,   // store a space in place of this CR
-    lone_dot,  // the dot of a lone-dot line that ends nothing: store nothing in place of it
-    end,       // the five bytes are complete; the body ended before the dot
+    more,         // nothing else can be said yet; see `taken`
+    bare_lf,      // store CR LF in place of this LF (or refuse)
+    bare_cr,      // store a space in place of this CR
+    lone_dot,     // the dot of a lone-dot line that ends nothing: store nothing in place of it
+    end,          // the five bytes are complete; the body ended before the dot
+    leading_dot,  // only of ChunkScanner: store two dots in place of this one
   };
   struct Step {
     size_t clean;  // bytes at the front of `in` that are body as they stand

@@ -12,7 +12,8 @@
 //                         else in.remove_prefix(server.feed(in));
 //     case Need::verdict: server.answer(policy(server.question()));
 //     case Need::pause:   send nothing yet; after server.pause_length() call server.paused();
-//     case Need::body:    send out, receive the body through DataScanner, server.body_ended(facts);
+//     case Need::body:    send out, receive the body, through DataScanner up to its end, or with
+//                         server.chunk() its bytes through ChunkScanner; server.body_ended(facts);
 //     case Need::durable: commit; after the flush server.committed(id), else not_committed(why);
 //     case Need::close:   send out, then close
 //   }
@@ -30,13 +31,17 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proto/base/limits.h"
 #include "proto/base/small_vector.h"
 #include "proto/base/time.h"
 #include "proto/mail/address.h"
+#include "proto/smtp/client_attributes.h"
+#include "proto/smtp/ehlo_keywords.h"
 #include "proto/smtp/reply.h"
 #include "proto/smtp/transaction.h"
 #include "proto/smtp/verdict.h"
@@ -63,17 +68,40 @@ struct ServerSettings {
   bool strict_envelopes = false;  // strict_rfc821_envelopes
   bool soft_bounce = false;       // every 5xx reply is said as 4xx
   BareNewline bare_newline = BareNewline::normalize;
+  bool smtputf8 = false;         // smtputf8_enable
+  bool strict_smtputf8 = false;  // an address in UTF-8 needs SMTPUTF8
+  EhloKeywords discard_ehlo_keywords = 0;
+  // Verbs, in any case, that are answered as NOOP is, and that end the session.
+  std::vector<std::string> noop_commands;
+  std::vector<std::string> forbidden_commands = {"CONNECT", "GET", "POST"};
+  bool forbid_non_letters = true;  // … so does what begins with no letter
 };
 
 enum class Need : uint8_t { input, verdict, pause, body, durable, close };
 
 // Where in the dialogue a question of policy arises.
-enum class Stage : uint8_t { connect, helo, mail, rcpt, data, end_of_data, vrfy };
+enum class Stage : uint8_t { connect, helo, mail, rcpt, data, end_of_data, vrfy, etrn };
 
 struct Question {
   Stage stage = Stage::connect;
-  std::string_view argument;   // helo name, sender or recipient address; valid until answer()
+  // helo name, sender or recipient address, ETRN's domain; valid until answer()
+  std::string_view argument;
   uint64_t declared_size = 0;  // at Stage::mail: SIZE=, 0 when absent
+  // At Stage::connect, after XCLIENT: who the client is from now on. The owner takes it over, sets
+  // rights, name and address anew, and answers for that client. Else nullptr.
+  const ClientAttributes* client = nullptr;
+};
+
+// A chunk that BDAT announced.
+struct Chunk {
+  uint64_t bytes = 0;
+  bool last = false;
+};
+
+// What a client may do by its address.
+struct ClientRights {
+  bool xclient = false, xforward = false;
+  EhloKeywords discard = 0;  // keywords that it is not told of
 };
 
 // What the owner saw of the body.
@@ -93,8 +121,8 @@ enum class CommitFailure : uint8_t { no_space, write_error, expansion };
 // them.
 struct CommandCounts {  // in the order of Postfix's line; [0] accepted, [1] total
   uint32_t helo[2]{}, ehlo[2]{}, starttls[2]{}, auth[2]{}, mail[2]{}, rcpt[2]{}, data[2]{},
-      bdat[2]{}, rset[2]{}, noop[2]{}, vrfy[2]{}, etrn[2]{}, quit[2]{}, xclient[2]{}, xforward[2]{},
-      unknown[2]{};
+      bdat[2]{}, rset[2]{}, noop[2]{}, vrfy[2]{}, etrn[2]{}, quit[2]{}, help[2]{}, xclient[2]{},
+      xforward[2]{}, unknown[2]{};
 };
 
 struct Command;         // command.h
@@ -104,13 +132,17 @@ class Server {
  public:
   using Output = ReplyBuffer;
 
-  explicit Server(const ServerSettings& settings) : settings_(&settings) {}
+  explicit Server(const ServerSettings& settings) : settings_(&settings) {
+    rights_.discard = settings.discard_ehlo_keywords;
+  }
 
   // What the session is called in replies; both texts must live as long as the machine.
   void set_client(std::string_view name, std::string_view address) {
     client_name_ = name;
     client_address_ = address;
   }
+  // In the place of what the settings say for everybody.
+  void set_rights(const ClientRights& rights) { rights_ = rights; }
   // Starts the dialogue: need() becomes verdict(connect). `client_spoke_first`: bytes were readable
   // before the banner (unauthorised pipelining).
   void connected(bool client_spoke_first);
@@ -123,7 +155,10 @@ class Server {
   void answer(const Verdict& verdict);
   Duration pause_length() const { return settings_->error_sleep; }  // need() == pause
   void paused();
-  void body_ended(const BodyFacts& facts);    // need() == body
+  // need() == body: what BDAT brings; nullptr: DATA.
+  const Chunk* chunk() const { return by_chunks() ? &chunk_ : nullptr; }
+  // need() == body: it, or the chunk, is over.
+  void body_ended(const BodyFacts& facts);
   void committed(std::string_view queue_id);  // need() == durable
   void not_committed(CommitFailure why);
   // Ends the session from outside: "421 <enhanced> <hostname> <text>" ("Error: timeout exceeded"),
@@ -139,6 +174,8 @@ class Server {
     return pipelined_;
   }  // the sticky flag of reject_unauth_pipelining
   const CommandCounts& counts() const { return counts_; }
+  // What XFORWARD said for the next message; nullptr: nothing.
+  const ForwardedAttributes* forwarded() const { return forwarded_.get(); }
   // For log lines and policy: the verb being handled or last handled ("MAIL", "RCPT", "DATA", …),
   // as Postfix names it: "CONNECT" before the first command, "END-OF-MESSAGE" behind a body,
   // "UNKNOWN".
@@ -151,13 +188,16 @@ class Server {
     error,     // an error, but of no command: a line that is none, or one not listened to
     failed,    // the command failed
     accepted,  // the command was carried out
+    idle,      // smtpd_noop_commands: taken for NOOP, yet no command of ours
   };
 
   // Lines (server.cc). Each returns the bytes taken.
   size_t discard_to_line_end(std::string_view in);
   size_t overlong(size_t taken);
   size_t give_up_line(size_t taken);
+  size_t skip_chunk(std::string_view in);
   void handle_line(std::string_view line, bool more_behind);
+  bool is_forbidden(std::string_view verb) const;
 
   // Replies (server.cc): one a command, then `then` is entered, after a pause where errors ask for
   // one.
@@ -172,12 +212,24 @@ class Server {
   void enter(Need need);
   void ask(Stage stage, std::string_view argument = {});
   void end_transaction(std::initializer_list<std::string_view> refusal, Need then = Need::input);
+  void refuse_body(std::initializer_list<std::string_view> refusal);
+  void end_message();
+  void answer_chunk(const Verdict& verdict);
+  void refuse_chunk(std::initializer_list<std::string_view> refusal);
+  void chunk_skipped();
+  bool by_chunks() const { return tx_.chunks == Transaction::Chunks::received; }
+  bool discards(EhloKeywords keyword) const { return (rights_.discard & keyword) != 0; }
+  bool smtputf8() const { return settings_->smtputf8 && !discards(ehlo_smtputf8); }
 
   // Commands (server_commands.cc); `arguments` is the line behind the verb, blanks around it gone.
   static const Command& find_command(std::string_view verb);
   bool expect_no_arguments(std::string_view arguments);
   bool expect_helo();
+  bool expect_no_transaction();
   bool accept_parameters(const ParameterFault& fault);
+  bool accept_attributes(const AttributeFault& fault);
+  bool expect_ascii(std::string_view address, bool declared);
+  void take_chunk();
   mail::PathRules path_rules() const {
     return settings_->strict_envelopes ? mail::PathRules::strict : mail::PathRules::lenient;
   }
@@ -195,7 +247,9 @@ class Server {
   void vrfy_command(std::string_view arguments);
   void etrn_command(std::string_view arguments);
   void quit_command(std::string_view arguments);
-  void proxy_attributes_command(std::string_view arguments);
+  void help_command(std::string_view arguments);
+  void xclient_command(std::string_view arguments);
+  void xforward_command(std::string_view arguments);
   void unknown_command(std::string_view arguments);
   // What follows a permit.
   void greet();
@@ -216,10 +270,21 @@ class Server {
   uint32_t discarded_ = 0;          // bytes so far of a line that is over the limit
   uint32_t errors_ = 0;
   uint32_t junk_commands_ = 0;
-  bool mail_eight_bit_ = false;  // BODY= while policy is asked
-  bool ehlo_ = false;            // the greeting that policy is asked about is EHLO
+  // While policy is asked: what MAIL and RCPT say besides the address, and the text of it.
+  MailOptions mail_options_;
+  mail::RecipientDsn rcpt_dsn_;
+  SmallVector<char, 16> parameter_;
+  Chunk chunk_;
+  uint64_t stored_bytes_ = 0;      // of the body that ended last
+  uint64_t skip_ = 0;              // bytes still to come of a chunk that was refused
+  SmallVector<char, 16> refusal_;  // the reply that waits for them
+  ClientRights rights_;
+  std::unique_ptr<ClientAttributes> attributes_;  // XCLIENT's, while the owner is asked
+  std::unique_ptr<ForwardedAttributes> forwarded_;
+  bool ehlo_ = false;   // the greeting that policy is asked about is EHLO
   bool esmtp_ = false;  // an EHLO was accepted; a later HELO does not undo it, as in Postfix
   bool pipelined_ = false;
+  bool more_behind_ = false;    // bytes came behind the command being handled
   bool access_denied_ = false;  // refused at connect: only QUIT is served
   bool end_of_data_ = false;    // the body of the last command, DATA, is over
   CommandCounts counts_;

@@ -14,6 +14,7 @@
 
 #include "proto/base/text.h"
 #include "proto/mail/header_scan.h"
+#include "proto/smtp/chunk_scanner.h"
 #include "proto/smtp/data_scanner.h"
 #include "proto/smtp/server.h"
 
@@ -129,11 +130,13 @@ class Session {
   uint32_t hop_limit = 50;
   std::string store = "ok";
   bool talks_first = false;
+  smtp::ClientRights rights;
   std::map<std::string, smtp::Verdict> policy;  // by stage, or stage=argument
 
   void connect() {
     server_.emplace(settings);
-    server_->set_client("client.example", "192.0.2.1");
+    server_->set_client(name_, address_);
+    server_->set_rights(rights);
     server_->connected(talks_first);
     run();
   }
@@ -157,12 +160,21 @@ class Session {
   bool pipelining_abuse() const { return server_->pipelining_abuse(); }
 
  private:
+  // XCLIENT.
+  void become(const smtp::ClientAttributes& attributes) {
+    if (attributes.name_status != smtp::ClientAttributes::Name::not_given)
+      name_ = attributes.name.view();
+    if (attributes.has_address) address_ = attributes.address_text.view();
+    server_->set_client(name_, address_);
+  }
+
   smtp::Verdict decide() {
     static const std::map<Stage, std::string> names = {
         {Stage::connect, "connect"}, {Stage::helo, "helo"}, {Stage::mail, "mail"},
         {Stage::rcpt, "rcpt"},       {Stage::data, "data"}, {Stage::end_of_data, "end_of_data"},
-        {Stage::vrfy, "vrfy"}};
+        {Stage::vrfy, "vrfy"},       {Stage::etrn, "etrn"}};
     const smtp::Question& question = server_->question();
+    if (question.client) become(*question.client);
     const std::string& stage = names.at(question.stage);
     for (const std::string& key : {stage + "=" + std::string(question.argument), stage})
       if (const auto found = policy.find(key); found != policy.end()) return found->second;
@@ -173,6 +185,7 @@ class Session {
     while (!closed_) {
       switch (server_->need()) {
         case Need::input:
+          forget_body();
           if (in_.empty()) return flush();
           in_.erase(0, server_->feed(in_));
           break;
@@ -206,28 +219,72 @@ class Session {
 
   // False when more bytes are needed.
   bool body() {
+    if (server_->chunk()) return chunk();
+    if (!server_->transaction().started()) std::abort();
     while (!in_.empty()) {
       const DataScanner::Step step = scanner_.scan(in_);
       keep(std::string_view(in_).substr(0, step.clean));
       in_.erase(0, step.taken);
-      switch (step.event) {
-        case DataScanner::Event::more:
-          return false;
-        case DataScanner::Event::bare_lf:
-          facts_.bare_newline |= settings.bare_newline == smtp::BareNewline::reject;
-          keep("\r\n");
-          break;
-        case DataScanner::Event::bare_cr:
-          keep(" ");
-          break;
-        case DataScanner::Event::lone_dot:
-          break;
-        case DataScanner::Event::end:
-          end_body();
-          return true;
+      if (step.event == DataScanner::Event::more) return false;
+      if (step.event == DataScanner::Event::end) {
+        end_body(true);
+        return true;
       }
+      on_event(step.event);
     }
     return false;
+  }
+
+  void on_event(DataScanner::Event event) {
+    switch (event) {
+      case DataScanner::Event::bare_lf:
+        facts_.bare_newline |= settings.bare_newline == smtp::BareNewline::reject;
+        keep("\r\n");
+        break;
+      case DataScanner::Event::bare_cr:
+        keep(" ");
+        break;
+      case DataScanner::Event::leading_dot:
+        keep("..");
+        break;
+      case DataScanner::Event::lone_dot:
+      case DataScanner::Event::more:
+      case DataScanner::Event::end:
+        break;
+    }
+  }
+
+  // A message given up between two chunks has left bytes here.
+  void forget_body() {
+    if (server_->transaction().chunks == smtp::Transaction::Chunks::received) return;
+    body_.clear();
+    chunk_bytes_.clear();
+    scanner_ = {};
+    chunk_scanner_ = {};
+    headers_ = {};
+    facts_ = {};
+    chunk_taken_ = 0;
+  }
+
+  bool chunk() {
+    const smtp::Chunk& chunk = *server_->chunk();
+    const size_t taken = std::min<size_t>(chunk.bytes - chunk_taken_, in_.size());
+    chunk_bytes_ += in_.substr(0, taken);
+    in_.erase(0, taken);
+    chunk_taken_ += taken;
+    while (true) {
+      const DataScanner::Step step = chunk_scanner_.scan(chunk_bytes_);
+      keep(std::string_view(chunk_bytes_).substr(0, step.clean));
+      chunk_bytes_.erase(0, step.taken);
+      if (step.event == DataScanner::Event::more) break;
+      on_event(step.event);
+    }
+    if (chunk_taken_ < chunk.bytes) return false;
+    chunk_taken_ = 0;
+    if (chunk.last && !chunk_bytes_.empty()) keep(" \r\n");
+    if (chunk.last && chunk_bytes_.empty() && !chunk_scanner_.line_start()) keep("\r\n");
+    end_body(chunk.last);
+    return true;
   }
 
   void keep(std::string_view bytes) {
@@ -235,17 +292,21 @@ class Session {
     body_ += bytes;
   }
 
-  void end_body() {
-    facts_.size = body_.size() - scanner_.stuffed_dots();
+  void end_body(bool last) {
+    facts_.size = body_.size() - scanner_.stuffed_dots() - chunk_scanner_.stuffed_dots();
     facts_.received_headers = headers_.received_count();
     facts_.too_many_hops = facts_.received_headers > hop_limit;
     facts_.too_big = settings.message_size_limit > 0 && facts_.size > settings.message_size_limit;
     facts_.no_space = store == "full";
     facts_.failed = store == "failed";
-    pending_ = {std::string(server_->transaction().sender()), std::exchange(body_, {}), {}};
+    if (!last) return server_->body_ended(facts_);
+    const smtp::Transaction& tx = server_->transaction();
+    pending_ = {std::string(tx.sender()), std::exchange(body_, {}), {}};
     for (uint32_t i = 0; i < server_->transaction().recipient_count(); ++i)
       pending_.recipients.emplace_back(server_->transaction().recipient(i));
     scanner_.reset();
+    chunk_scanner_ = {};
+    chunk_bytes_.clear();
     headers_ = {};
     server_->body_ended(std::exchange(facts_, {}));
   }
@@ -259,11 +320,14 @@ class Session {
 
   std::optional<smtp::Server> server_;
   DataScanner scanner_;
+  smtp::ChunkScanner chunk_scanner_;
+  std::string chunk_bytes_;  // not scanned yet
+  size_t chunk_taken_ = 0;
   mail::HeaderScan headers_;
   BodyFacts facts_;
   Message pending_;
   std::vector<Message> messages_;
-  std::string in_, sent_, body_;
+  std::string in_, sent_, body_, name_ = "client.example", address_ = "192.0.2.1";
   Instant clock_, idle_since_;
   Duration paused_;
   bool closed_ = false;
@@ -317,6 +381,18 @@ class Player {
         {"forbid_unauth_pipelining", flag(s.forbid_unauth_pipelining)},
         {"strict_envelopes", flag(s.strict_envelopes)},
         {"soft_bounce", flag(s.soft_bounce)},
+        {"smtputf8", flag(s.smtputf8)},
+        {"strict_smtputf8", flag(s.strict_smtputf8)},
+        {"xclient", flag(session_.rights.xclient)},
+        {"xforward", flag(session_.rights.xforward)},
+        {"discard",
+         [this](std::string_view v) {
+           std::string_view unknown;
+           session_.rights.discard = smtp::parse_ehlo_keywords(v, unknown);
+           expect(unknown.empty(), "no keyword");
+         }},
+        {"noop_command", [&s](std::string_view v) { s.noop_commands.emplace_back(v); }},
+        {"forbidden_command", [&s](std::string_view v) { s.forbidden_commands.emplace_back(v); }},
         {"client_talks_first", flag(session_.talks_first)},
         {"error_sleep", [&s](std::string_view v) { s.error_sleep = parse_duration(v); }},
         {"timeout", [this](std::string_view v) { session_.timeout = parse_duration(v); }},

@@ -282,11 +282,25 @@ TEST(Load, BareNewlineIsNeverLeftAsItIs) {
       refuses(minimal + "smtpd_forbid_bare_newline = maybe\n", "smtpd_forbid_bare_newline"));
 }
 
-TEST(Load, KeywordsThatAreNotOfferedMayBeDiscarded) {
-  EXPECT_TRUE(
-      load_text(minimal + "smtpd_discard_ehlo_keywords = CHUNKING, silent-discard\n").settings);
-  EXPECT_TRUE(refuses(minimal + "smtpd_discard_ehlo_keywords = chunking, pipelining\n",
-                      "leaving out pipelining is not built yet"));
+TEST(Load, EhloKeywordsMayBeDiscarded) {
+  const auto loaded =
+      load_text(minimal + "smtpd_discard_ehlo_keywords = CHUNKING, silent-discard\n");
+  ASSERT_TRUE(loaded.settings);
+  EXPECT_EQ(loaded.settings->server.discard_ehlo_keywords, smtp::ehlo_chunking | smtp::ehlo_silent);
+  EXPECT_TRUE(refuses(minimal + "smtpd_discard_ehlo_keywords = chunking, pipelyning\n",
+                      "\"pipelyning\" is no EHLO keyword"));
+}
+
+TEST(Load, VerbsThatAreNoCommands) {
+  const auto loaded = load_text(minimal + "smtpd_noop_commands = FOO, bar\n");
+  ASSERT_TRUE(loaded.settings);
+  EXPECT_EQ(loaded.settings->server.noop_commands, (std::vector<std::string>{"FOO", "bar"}));
+  EXPECT_TRUE(loaded.settings->server.forbid_non_letters);
+  EXPECT_EQ(loaded.settings->server.forbidden_commands.size(), 3U);
+  const auto without = load_text(minimal + "smtpd_forbidden_commands =\n");
+  ASSERT_TRUE(without.settings);
+  EXPECT_FALSE(without.settings->server.forbid_non_letters);
+  EXPECT_TRUE(refuses(minimal + "smtpd_noop_commands = hash:/x\n", "only verbs are served"));
 }
 
 TEST(Load, QueueSizesAreChecked) {

@@ -64,7 +64,7 @@ class DecisionTable : public testing::Test {
     const PolicyReply reply{0, recipient, service_};
     if (!service_.empty()) session.facts.replies = {&reply, 1};
     smtp::Transaction transaction;
-    transaction.start(sender_, 0, false);
+    transaction.start(sender_, {});
     return decide(policy_, session, {Stage::rcpt, recipient}, transaction, WallTime{});
   }
   std::string rcpt(const std::string& recipient = "user@domain.tld") {

@@ -44,7 +44,7 @@ class ExpandTest : public testing::Test {
       ADD_FAILURE() << error.text;
     if (!policy) return "";
     smtp::Transaction transaction;
-    transaction.start("sender@elsewhere.tld", {}, {});
+    transaction.start("sender@elsewhere.tld", {});
     for (const std::string_view address : addresses) add(transaction, address);
     using enum Expansion::Result;
     const Expansion::Result result = expansion_.expand(*policy, transaction, rewrites);

@@ -46,7 +46,7 @@ class AccessTest : public testing::Test {
     facts.helo = helo_;
     facts.pipelining_abuse = pipelined_;
     smtp::Transaction transaction;
-    transaction.start(sender_, 0, false);
+    transaction.start(sender_, {});
     for (const std::string& one : accepted_) transaction.add_recipient(one);
     return decide(*policy, facts, {stage, argument}, transaction, WallTime{});
   }

@@ -82,7 +82,7 @@ class PolicyTest : public testing::Test {
   std::string ask(Stage stage, std::string_view argument) {
     if (!policy_) compile_policy();
     smtp::Transaction transaction;
-    if (started_) transaction.start(sender_, 0, false);
+    if (started_) transaction.start(sender_, {});
     for (const std::string& recipient : accepted_) transaction.add_recipient(recipient);
     SessionFacts facts;
     facts.client = client_;

@@ -70,8 +70,8 @@ TEST_F(ServerTest, TakesOneLineAndStopsAtAQuestion) {
   permit(Stage::mail);
   EXPECT_TRUE(server.transaction().started());
   EXPECT_EQ(server.transaction().sender(), "A@b");
-  EXPECT_EQ(server.transaction().declared_size(), 7U);
-  EXPECT_TRUE(server.transaction().eight_bit());
+  EXPECT_EQ(server.transaction().options().size, 7U);
+  EXPECT_TRUE(server.transaction().options().eight_bit);
   EXPECT_TRUE(server.pipelining_abuse());
 }
 
