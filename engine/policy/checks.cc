@@ -394,6 +394,8 @@ Evaluation::Result Evaluation::unlisted(const Object& object) {
 
 Evaluation::Result Evaluation::unlisted_recipient(const Restriction&, const Object&) {
   if (!recipient_.usable() || recipient_checked_) return Result::dunno;
+  // Accepted at RCPT without being looked up (RFC 5321 4.5.1), so it is here too.
+  if (equals_ignoring_case(recipient_.text, "postmaster")) return Result::dunno;
   recipient_checked_ = warn_depth_ == 0;
   return unlisted(object_of(ObjectClass::recipient));
 }

@@ -170,9 +170,11 @@ bool Evaluation::etrn_refused() {
       return false;
     case Match::no:
       verdict_ = refuse(459, {}, {"<", session_.etrn_domain, ">: service unavailable"});
+      verdict_.enhanced = {};
       return true;
     case Match::tempfail:
       verdict_ = refuse(458, {}, {"Unable to queue messages"});
+      verdict_.enhanced = {};
       return true;
   }
   MX_ASSERT(false);

@@ -81,12 +81,12 @@ ResolvedAddress resolve(const Policy& policy, std::string_view address) {
   if (!out.text.assign(address)) return nobodys();
   for (int turn = 0; turn < turns_max; ++turn) {
     if (!complete(policy, out.text)) return nobodys();
+    // append_at_myorigin = no: an address without a domain is our host's.
     const bool is_bare = out.text.view().find('@') == std::string_view::npos && !out.text.empty();
     if (is_bare && (!out.text.append("@") || !out.text.append(policy.myhostname))) return nobodys();
     const size_t at = out.text.view().rfind('@');
     out.local_size = at == std::string_view::npos ? out.text.size() : at;
-    // append_at_myorigin = no: an address without a domain is local, whatever mydestination says.
-    const Match local = is_bare ? Match::yes : is_local(policy, out.domain());
+    const Match local = is_local(policy, out.domain());
     if (local == Match::tempfail) {
       out.tempfail = true;
       return out;

@@ -5,6 +5,8 @@ import re
 import socket
 
 CLOSED = "(closed)"
+SILENT = "(silent)"
+SILENCE_SECONDS = 5  # how long a reply is waited for where perhaps there is none
 
 
 class Connection:
@@ -32,6 +34,8 @@ class Connection:
                 line = self.file.readline()
             except ConnectionError:
                 line = b""
+            except TimeoutError:
+                return SILENT
             if not line:
                 return "\n".join([*lines, CLOSED])
             lines.append(line.decode("utf-8", "backslashreplace").rstrip("\r\n"))
@@ -50,14 +54,16 @@ def play(port, steps):
     with Connection(port) as client:
         told.append((b"(connect)", normalised(client.reply())))
         for step in steps:
-            if told[-1][1].endswith(CLOSED):
+            if told[-1][1].endswith((CLOSED, SILENT)):
                 break
+            if step.may_be_silent:
+                client.socket.settimeout(SILENCE_SECONDS)
             client.send(step.data)
             said = labels(step)
             if step.replies is None:
                 with contextlib.suppress(OSError):
                     client.socket.shutdown(socket.SHUT_WR)
-                while not told[-1][1].endswith(CLOSED):
+                while not told[-1][1].endswith((CLOSED, SILENT)):
                     told.append((step.data, normalised(client.reply())))
                 break
             for label in said:

@@ -12,7 +12,7 @@ LOCAL = rb"(?:" + ATOM + rb"(?:\." + ATOM + rb')*|"(?:[ !#-\[\]-~]|\\[ -~])*")'
 LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 DOMAIN = rb"(?:" + LABEL + rb"(?:\." + LABEL + rb")*|\[[0-9.]+\]|\[IPv6:[0-9a-fA-F:.]+\])"
 ROUTE = rb"(?:(?:@" + DOMAIN + rb",?)*:)?"
-WELL_FORMED = re.compile(rb"(?:MAIL FROM|RCPT TO):<" + ROUTE + rb"(?:" + LOCAL
+WELL_FORMED = re.compile(rb"(?:MAIL FROM|RCPT TO):<(?:" + ROUTE + LOCAL
                          + rb"(?:@" + DOMAIN + rb")?)?>(?: .*)?", re.IGNORECASE)
 
 
@@ -29,7 +29,9 @@ def path_is_odd(case):
     """Postfix repairs what is no path of RFC 5321; ringmx refuses it before it asks anything."""
     rows = [row for row in case.sent.split(b"\r\n") if re.match(rb"(?i)(mail|rcpt)\b", row)]
     odd = any(not WELL_FORMED.fullmatch(row) or longest_part(row) > 64 for row in rows)
-    return odd and re.match(r"[45]01 [45]\.1\.[37] Bad (sender|recipient) address", case.ours)
+    bad = r"[45]01 [45]\.1\.[37] Bad (sender|recipient) address"
+    both_refuse = case.ours[:1] in ("4", "5") and re.match(bad, case.theirs)
+    return odd and (re.match(bad, case.ours) or both_refuse)
 
 
 def longest_part(row):
@@ -40,14 +42,50 @@ def longest_part(row):
 def size_sticks(case):
     """Postfix holds the SIZE= of a refused MAIL against the next one."""
     refused_before = any(re.search(rb"(?i)SIZE=\d{4,}", sent) for sent, _ in case.before)
-    return case.theirs[4:] == "5.3.4 Message size exceeds fixed limit" and refused_before \
+    return case.theirs[5:] == ".3.4 Message size exceeds fixed limit" and refused_before \
         and b"SIZE" not in case.sent.upper()
 
 
 def end_of_data_ends(case):
     """After a refusal by smtpd_end_of_data_restrictions Postfix's transaction goes on."""
-    refused = any("END-OF-MESSAGE>" in reply for _, reply in case.before)
-    return refused and case.theirs.endswith("Error: nested MAIL command")
+    replies = [reply for _, reply in case.before]
+    after_data = any(first.startswith("354") and then[:1] in ("4", "5")
+                     for first, then in zip(replies, replies[1:], strict=False))
+    after_chunk = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
+                      for sent, reply in case.before)
+    about_it = re.match(rb"(?i)\s*(mail|rcpt|data|bdat|vrfy|etrn|ehlo|helo|rset)", case.sent)
+    return (after_data or after_chunk) and about_it \
+        and "smtpd_end_of_data_restrictions" in case.settings
+
+
+def dsn_is_strict(case):
+    """ringmx refuses what decodes to a control byte or is longer than RFC 3461 allows."""
+    odd = re.search(rb"ENVID=(x\+00|\S{101})|ORCPT=(rfc822;a\+0D|\S{501})", case.sent)
+    return odd and re.match(r"[45]01 [45]\.5\.4 (Error: )?Bad (ORCPT|ENVID)", case.ours)
+
+
+def chunk_without_end(case):
+    """Postfix before 3.12 waits for a chunk that it will not take, however large."""
+    waits = case.theirs == "(silent)" and b"BDAT 9999" in case.sent
+    limit = int(case.settings.get("message_size_limit", 10240000))
+    chunks = [int(size) for sent, _ in case.before for size in re.findall(rb"BDAT (\d+)", sent)]
+    return waits or (case.ours == "(closed)" and limit > 0 and sum(chunks) > 1.5 * limit)
+
+
+def counted_by_line(case):
+    """Postfix counts a chunk's bytes by its own records: two more for each that cuts a long line, and
+    nothing of a line that goes on in the next chunk."""
+    replies = [re.sub(r"Ok: \d+ bytes", "Ok", one) for one in (case.theirs, case.ours)]
+    if replies[0] == replies[1] and b"BDAT" in case.sent:
+        return True
+    return {one[6:] for one in (case.theirs, case.ours)} == {
+        "3.4 Error: message file too big", "3.4 Chunk exceeds message size limit"}
+
+
+def eight_bit_is_masked(case):
+    def masked(mask):
+        return "".join(c if c.isascii() else mask * len(c.encode()) for c in case.theirs)
+    return case.ours in (masked("?"), masked(" "))
 
 
 def envelope_counts(case):
@@ -65,7 +103,7 @@ def local_without_alias(case):
 
 def quoted_parameter(case):
     """Postfix takes a quote in the parameters as the start of a token with blanks."""
-    return b' "=' in case.sent and "Unsupported option" in case.ours \
+    return re.search(rb' ["<]', case.sent) and "Unsupported option" in case.ours \
         and case.theirs.startswith(case.ours)
 
 
@@ -85,8 +123,14 @@ KNOWN = {
     "NUL in a command is no end": lambda case: b"\0" in case.sent and case.ours[1:3] == "00",
     "a command line over the limit is refused as a whole": lambda case:
         case.ours.endswith("Error: command too long") and len(case.sent) > 2048,
-    "8-bit is masked in replies": lambda case:
-        case.ours == "".join(c if c.isascii() else "?" * len(c.encode()) for c in case.theirs),
+    "8-bit is masked in replies": eight_bit_is_masked,
+    "a dot behind the domain is not repeated": lambda case:
+        case.theirs.replace(".>", ">") == case.ours,
+    "HELP is Postfix 3.9's": lambda case: case.ours.startswith("214 2.0.0 Commands: ")
+        and re.match(rb"(?i)HELP\b", case.sent) and "not recognized" in case.theirs,
+    "DSN parameters that would break a line, or are too long": dsn_is_strict,
+    "a chunk far over the limit is not waited for": chunk_without_end,
+    "the bytes of chunks are counted as they come": counted_by_line,
 }
 
 
@@ -170,6 +214,11 @@ def completed(found, settings):
     """The addresses as Postfix completes them (@myorigin, .mydomain), plainly quoted."""
     def whole(address):
         local, at, domain = address.rpartition("@")
+        if address.startswith('"') and address.endswith('"') and at:
+            address = address[1:-1]
+            local, at, domain = address.rpartition("@")
+        if not at and settings.get("allow_percent_hack", "yes") == "yes":
+            local, at, domain = address.rpartition("%")
         if not at and address:
             local, domain = address, settings["myorigin"]
         elif "." not in domain and domain and settings.get("append_dot_mydomain") == "yes":
@@ -178,7 +227,19 @@ def completed(found, settings):
     return {(whole(sender), whole(to), as_cleanup_writes(data)) for sender, to, data in found}
 
 
+def without_long_fields(found, settings):
+    """Without the header fields that Postfix cuts."""
+    limit = int(settings.get("header_size_limit", 102400))
+
+    def short_fields(data):
+        fields, rest = split(data)
+        return b"\r\n".join(field for field in fields if len(field) < limit - 200) + rest
+    return {(sender, to, short_fields(data)) for sender, to, data in completed(found, settings)}
+
+
 KNOWN_MAIL = {
+    "a long header field is not cut": lambda left, right, settings:
+        without_long_fields(left, settings) == without_long_fields(right, settings),
     "header lines arrive as they came": lambda left, right, _:
         as_cleaned(left) == as_cleaned(right),
     "addresses arrive as they came": lambda left, right, settings:

@@ -60,6 +60,11 @@ class Step:
     replies: int | None = 1
     body: bytes | None = None
 
+    @property
+    def may_be_silent(self):
+        """A chunk is announced that never comes."""
+        return b"BDAT 9999" in self.data
+
 
 def line(text):
     return text.encode("utf-8" if "ü" in text else "latin-1") + b"\r\n"
