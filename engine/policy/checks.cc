@@ -332,11 +332,10 @@ Evaluation::Result Evaluation::expandable(const Object& object) {
 Evaluation::Result Evaluation::routable(const Object& object) {
   if (policy_.transport_maps.empty()) return Result::dunno;
   const Route way = route(policy_, object.name);
-  if (way.kind != Route::Kind::error) return Result::dunno;
-  const bool sender = object.object_class == ObjectClass::sender;
-  return refused(refuse(550, way.enhanced,
-                        {"<", object.name, ">: ", sender ? "Sender" : "Recipient",
-                         " address rejected: ", way.text.view()}));
+  const bool retry = way.kind == Route::Kind::retry;
+  if (!way.from_table || (!retry && way.kind != Route::Kind::error)) return Result::dunno;
+  return refused(refuse_text(retry ? 450 : 550, fit(way.enhanced, object.object_class), object,
+                             way.text.view()));
 }
 
 // A local address exists when local_recipient_maps (if any) lists it and an alias says where its
@@ -370,18 +369,19 @@ Evaluation::Result Evaluation::unlisted(const Object& object) {
     case maps::Outcome::miss:
       break;
   }
+  if (const Result result = routable(object); result != Result::dunno) return result;
   switch (address.address_class) {
     case AddressClass::other:
-      return routable(object);
+      return Result::dunno;
     case AddressClass::local:
       return listed_locally(address, object);
     case AddressClass::virtual_alias:  // only what virtual_alias_maps knows exists
       return user_unknown(policy_.codes.unknown_virtual_alias, object, virtual_alias_table);
     case AddressClass::relay:
-      if (!policy_.relay_recipient_maps) return routable(object);
+      if (!policy_.relay_recipient_maps) return Result::dunno;
       switch (find_address(*policy_.relay_recipient_maps, address)) {
         case maps::Outcome::hit:
-          return routable(object);
+          return Result::dunno;
         case maps::Outcome::miss:
           return user_unknown(policy_.codes.unknown_relay_recipient, object,
                               " in relay recipient table");

@@ -37,9 +37,35 @@ std::string_view class_text(ObjectClass object_class) {
   MX_ASSERT(false);
 }
 
+bool is_header(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == 0 || colon == std::string_view::npos) return false;
+  return std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon),
+                     [](char c) { return c > ' ' && c <= '~'; });
+}
+
+}  // namespace
+
+Evaluation::Evaluation(const Policy& policy, const SessionFacts& session, smtp::Stage stage,
+                       Address sender, Address recipient, uint32_t recipient_count)
+    : policy_(policy),
+      session_(session),
+      stage_(stage),
+      sender_(sender),
+      recipient_(recipient),
+      recipient_count_(recipient_count) {
+  const Client& client = session.client;
+  // A name has at most domain_bytes_max bytes; what is longer is nobody's name.
+  if (!client_text_.append(client.name)) MX_ASSERT(client_text_.append("unknown"));
+  MX_ASSERT(client_text_.append("[") && client_text_.append(client.address_text) &&
+            client_text_.append("]"));
+  effects_.discard = session.discarding;
+  if (session.deferred != nullptr) defer_if_permit_ = *session.deferred;
+}
+
 // An operator writes x.1.y for a recipient and puts the table in front of senders or clients:
 // Postfix's smtpd_dsn_fix gives the code that fits (RFC 3463 3.2).
-smtp::EnhancedCode fit(smtp::EnhancedCode code, ObjectClass object_class) {
+smtp::EnhancedCode Evaluation::fit(smtp::EnhancedCode code, ObjectClass object_class) {
   if (code.subject != 1) return code;
   switch (object_class) {
     case ObjectClass::sender:
@@ -65,32 +91,6 @@ smtp::EnhancedCode fit(smtp::EnhancedCode code, ObjectClass object_class) {
       return {code.status, 0, 0};
   }
   MX_ASSERT(false);
-}
-
-bool is_header(std::string_view text) {
-  const size_t colon = text.find(':');
-  if (colon == 0 || colon == std::string_view::npos) return false;
-  return std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon),
-                     [](char c) { return c > ' ' && c <= '~'; });
-}
-
-}  // namespace
-
-Evaluation::Evaluation(const Policy& policy, const SessionFacts& session, smtp::Stage stage,
-                       Address sender, Address recipient, uint32_t recipient_count)
-    : policy_(policy),
-      session_(session),
-      stage_(stage),
-      sender_(sender),
-      recipient_(recipient),
-      recipient_count_(recipient_count) {
-  const Client& client = session.client;
-  // A name has at most domain_bytes_max bytes; what is longer is nobody's name.
-  if (!client_text_.append(client.name)) MX_ASSERT(client_text_.append("unknown"));
-  MX_ASSERT(client_text_.append("[") && client_text_.append(client.address_text) &&
-            client_text_.append("]"));
-  effects_.discard = session.discarding;
-  if (session.deferred != nullptr) defer_if_permit_ = *session.deferred;
 }
 
 Object Evaluation::object_of(ObjectClass object_class) const {

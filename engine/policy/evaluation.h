@@ -83,6 +83,7 @@ class Evaluation {
   Result refused(smtp::Verdict verdict, bool server_error = false);
   Result refuse_object(uint16_t code, smtp::EnhancedCode enhanced, const Object& object,
                        std::string_view text);
+  static smtp::EnhancedCode fit(smtp::EnhancedCode code, ObjectClass object_class);
   static smtp::Verdict refuse_text(uint16_t code, smtp::EnhancedCode enhanced, const Object& object,
                                    std::string_view text);
   Result defer_if_permitted(smtp::Verdict verdict);

@@ -75,7 +75,11 @@ Route by_table(const ResolvedAddress& address, std::string_view value) {
     route.relay = transport == "relay";
     route.from_table = true;
   } else if (transport == "local" || transport == "virtual") {
-    return answer(Route::Kind::error, {5, 1, 1}, "there is no local delivery here");
+    if (transport == "local" && address.address_class == AddressClass::local)
+      return by_class(address);  // what it is anyway: the aliases say where the mail goes
+    route = answer(Route::Kind::error, {5, 1, 1}, "there is no local delivery here");
+    route.from_table = true;
+    return route;
   } else {
     if (transport == "error")
       route = said(Route::Kind::error, {5, 0, 0}, "undeliverable", next_hop);

@@ -82,7 +82,7 @@ void Intake::account(spool::Spool& spool, std::string_view stored) {
   if (!headers_.done()) {
     headers_.feed(stored);
     facts_.received_headers = headers_.received_count();
-    facts_.too_many_hops = facts_.received_headers > limits_.hops;
+    facts_.too_many_hops = facts_.received_headers + 1 >= limits_.hops;  // ours is one
   }
   if (limits_.message_size != 0 && facts_.size > limits_.message_size) facts_.too_big = true;
   while (!discarding() && stored_ + promise_overhead > promised_) {

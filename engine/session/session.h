@@ -77,6 +77,7 @@ struct Inbound::Session {
       case smtp::Stage::helo:
         return pointer(deferred->connect);
       case smtp::Stage::mail:
+      case smtp::Stage::etrn:
         return pointer(deferred->helo);
       case smtp::Stage::rcpt:
       case smtp::Stage::vrfy:
@@ -84,7 +85,6 @@ struct Inbound::Session {
       case smtp::Stage::connect:
       case smtp::Stage::data:
       case smtp::Stage::end_of_data:
-      case smtp::Stage::etrn:
         return nullptr;
     }
     return nullptr;

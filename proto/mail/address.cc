@@ -204,7 +204,9 @@ std::optional<Path> PathParser::parse(std::string_view argument) {
   while (mailbox.size() >= 2 && mailbox.front() == '<' && mailbox.back() == '>') {
     mailbox = mailbox.substr(1, mailbox.size() - 2);
     if (strict) break;
+    const bool blank = !mailbox.empty() && is_blank(mailbox.front());
     mailbox = trim_blanks(mailbox);
+    if (blank && mailbox.starts_with('@')) return std::nullopt;  // a route behind a blank
   }
   if (mailbox.empty()) return path;
   if (!strip_route(mailbox) || !parse_mailbox(mailbox, path.address)) return std::nullopt;

@@ -295,7 +295,7 @@ class Session {
   void end_body(bool last) {
     facts_.size = body_.size() - scanner_.stuffed_dots() - chunk_scanner_.stuffed_dots();
     facts_.received_headers = headers_.received_count();
-    facts_.too_many_hops = facts_.received_headers > hop_limit;
+    facts_.too_many_hops = facts_.received_headers + 1 >= hop_limit;
     facts_.too_big = settings.message_size_limit > 0 && facts_.size > settings.message_size_limit;
     facts_.no_space = store == "full";
     facts_.failed = store == "failed";

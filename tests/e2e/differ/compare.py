@@ -31,7 +31,8 @@ def path_is_odd(case):
     odd = any(not WELL_FORMED.fullmatch(row) or longest_part(row) > 64 for row in rows)
     bad = r"[45]01 [45]\.1\.[37] Bad (sender|recipient) address"
     both_refuse = case.ours[:1] in ("4", "5") and re.match(bad, case.theirs)
-    return odd and (re.match(bad, case.ours) or both_refuse)
+    other_text = case.ours[:9] == case.theirs[:9]
+    return odd and (re.match(bad, case.ours) or both_refuse or other_text)
 
 
 def longest_part(row):
@@ -54,8 +55,22 @@ def end_of_data_ends(case):
     after_chunk = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
                       for sent, reply in case.before)
     about_it = re.match(rb"(?i)\s*(mail|rcpt|data|bdat|vrfy|etrn|ehlo|helo|rset)", case.sent)
-    return (after_data or after_chunk) and about_it \
+    in_group = case.sent.count(b"\r\n") > 1 and any(r[:1] in ("4", "5") for r in replies) \
+        and case.theirs.endswith("nested MAIL command")
+    return (after_data or after_chunk or in_group) and about_it \
         and "smtpd_end_of_data_restrictions" in case.settings
+
+
+def last_chunk_ends(case):
+    """In Postfix before 3.12 the recipients outlive a last chunk that was refused (V20)."""
+    refused = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
+                  for sent, reply in case.before)
+    return refused and case.ours[4:].endswith("Error: need RCPT command")
+
+
+def never_fits(case):
+    """message_size_limit = 0 is no limit, but the queue has one."""
+    return "Insufficient system storage" in case.ours and re.search(rb"SIZE=\d{10}", case.sent)
 
 
 def dsn_is_strict(case):
@@ -66,14 +81,14 @@ def dsn_is_strict(case):
 
 def chunk_without_end(case):
     """Postfix before 3.12 waits for a chunk that it will not take, however large."""
-    waits = case.theirs == "(silent)" and b"BDAT 9999" in case.sent
+    waits = case.theirs in ("(silent)", "(closed)") and b"BDAT 9999" in case.sent
     limit = int(case.settings.get("message_size_limit", 10240000))
     chunks = [int(size) for sent, _ in case.before for size in re.findall(rb"BDAT (\d+)", sent)]
     return waits or (case.ours == "(closed)" and limit > 0 and sum(chunks) > 1.5 * limit)
 
 
 def counted_by_line(case):
-    """Postfix counts a chunk's bytes by its own records: two more for each that cuts a long line, and
+    """Postfix counts its own records of a chunk: two more for each that cuts a long line, and
     nothing of a line that goes on in the next chunk."""
     replies = [re.sub(r"Ok: \d+ bytes", "Ok", one) for one in (case.theirs, case.ours)]
     if replies[0] == replies[1] and b"BDAT" in case.sent:
@@ -97,7 +112,7 @@ def envelope_counts(case):
 
 def local_without_alias(case):
     """ringmx has no mailboxes: who has no alias is unknown, whatever is not to be checked."""
-    return case.theirs.startswith("250") and case.ours.endswith("in local recipient table") \
+    return case.theirs.startswith("250") and "rejected: User unknown" in case.ours \
         and case.settings.get("smtpd_reject_unlisted_recipient") == "no"
 
 
@@ -126,6 +141,8 @@ KNOWN = {
     "8-bit is masked in replies": eight_bit_is_masked,
     "a dot behind the domain is not repeated": lambda case:
         case.theirs.replace(".>", ">") == case.ours,
+    "the transaction ends with the last chunk": last_chunk_ends,
+    "a message that the queue can never hold": never_fits,
     "HELP is Postfix 3.9's": lambda case: case.ours.startswith("214 2.0.0 Commands: ")
         and re.match(rb"(?i)HELP\b", case.sent) and "not recognized" in case.theirs,
     "DSN parameters that would break a line, or are too long": dsn_is_strict,
