@@ -108,8 +108,8 @@ constexpr Parameter rows[] = {
     acts("smtpd_soft_error_limit", Type::integer, "10"),
     harmless("smtpd_starttls_timeout", Type::time, "${stress?{10}:{300}}s", why::tls),
     acts("smtpd_timeout", Type::time, "${stress?{10}:{300}}s"),
-    refused("smtpd_upstream_proxy_protocol", Type::text, "", not_built::haproxy),
-    harmless("smtpd_upstream_proxy_timeout", Type::time, "5s", why::unset_feature),
+    acts("smtpd_upstream_proxy_protocol", Type::text, ""),
+    acts("smtpd_upstream_proxy_timeout", Type::time, "5s"),
     refused("smtpd_use_tls", Type::boolean, "no", not_built::tls),
 };
 

@@ -62,6 +62,19 @@ void read_expansion(Evaluator& values, Domains& domains) {
   domains.reset_owner_alias = values.boolean("reset_owner_alias");
 }
 
+// Who may say who the client is has to be told: else every client could name its own address.
+void read_upstream_proxy(Evaluator& values, ListReader& lists, Clients& clients) {
+  constexpr std::string_view name = "smtpd_upstream_proxy_protocol";
+  const std::string& protocol = values.text(name);
+  clients.proxy_protocol = protocol == "haproxy";
+  clients.proxy_timeout = values.time("smtpd_upstream_proxy_timeout", seconds(1), time_max);
+  clients.proxy_trusted = lists.match_list("ringmx_proxy_trusted");
+  if (!protocol.empty() && !clients.proxy_protocol)
+    values.error(name, fmt::format("\"{}\": only haproxy is known", printable(protocol)));
+  if (clients.proxy_protocol && clients.proxy_trusted.empty())
+    values.error(name, "needs the addresses of the proxies in ringmx_proxy_trusted");
+}
+
 }  // namespace
 
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
@@ -114,6 +127,7 @@ void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings)
   settings.clients.xclient_hosts = lists.match_list("smtpd_authorized_xclient_hosts");
   settings.clients.xforward_hosts = lists.match_list("smtpd_authorized_xforward_hosts");
   settings.clients.ehlo_keyword_maps = lists.table_list("smtpd_discard_ehlo_keyword_address_maps");
+  read_upstream_proxy(values, lists, settings.clients);
   for (const Word& name : values.list("smtpd_restriction_classes").words) {
     if (values.main_cf().find(name.text) == nullptr)
       values.report(name, Severity::error,

@@ -113,6 +113,9 @@ struct Domains {
 struct Clients {
   List xclient_hosts, xforward_hosts;  // smtpd_authorized_…
   List ehlo_keyword_maps;              // smtpd_discard_ehlo_keyword_address_maps
+  bool proxy_protocol = false;         // smtpd_upstream_proxy_protocol = haproxy
+  Duration proxy_timeout = seconds(5);
+  List proxy_trusted;  // ringmx_proxy_trusted: whose PROXY header is believed
 };
 
 struct QueueSettings {

@@ -45,6 +45,8 @@ void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& polic
   policy.xforward_hosts =
       MatchList::compile(inputs.xforward_hosts, client,
                          style_of("smtpd_authorized_xforward_hosts", inputs), tables, errors);
+  policy.proxy_trusted =
+      MatchList::compile(inputs.proxy_trusted, client, maps::SubdomainStyle::dot, tables, errors);
   policy.ehlo_keyword_maps = open_tables(inputs.ehlo_keyword_maps, tables, errors);
   policy.alias_maps = open_tables(inputs.alias_maps, tables, errors);
   policy.virtual_alias_maps = open_tables(inputs.virtual_alias_maps, tables, errors);

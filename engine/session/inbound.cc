@@ -78,14 +78,23 @@ void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   }
   counters_.sessions.set(sessions_.used());
   s->address = policy_address(peer);
-  s->server.set_client("unknown", s->ip.view());
-  log_.line("smtpd", "connect from unknown[{}]", s->ip.view());
-  char byte = 0;
-  const bool talked_first = settings_->server.forbid_unauth_pipelining &&
-                            ::recv(s->fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-  if (set_rights(*s)) s->server.connected(talked_first);
+  if (settings_->clients.proxy_protocol)
+    await_header(*s);
+  else
+    begin(*s);
   advance(*s);
   settle(*s);
+}
+
+// It is known who the client is.
+void Inbound::begin(Session& s) {
+  s.server.set_client("unknown", s.ip.view());
+  log_.line("smtpd", "connect from unknown[{}]", s.ip.view());
+  char byte = 0;
+  const bool talked_first =
+      s.settings->server.forbid_unauth_pipelining &&
+      (!s.input().empty() || ::recv(s.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+  if (set_rights(s)) s.server.connected(talked_first);
 }
 
 // What the client may do by its address. False: that can't be told, and the session ends.
@@ -147,6 +156,8 @@ void Inbound::rename(Session& s, const smtp::ClientAttributes& attributes) {
 
 // Runs the session until it has to wait for something outside.
 void Inbound::advance(Session& s) {
+  if (s.awaits_header && !s.blocked()) take_header(s);
+  if (s.awaits_header) return;
   while (!s.blocked()) {
     switch (s.server.need()) {
       case Need::input:
@@ -490,6 +501,8 @@ void Inbound::on_timer(io::Timer& timer) {
     s.server.abort({4, 3, 2}, "Error: no memory for the message");
   } else if (s.committing) {  // the disk is slow: not the peer's fault
     loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
+  } else if (s.awaits_header) {
+    give_up_header(s, "timeout");
   } else if (s.sending) {  // the peer takes nothing: a reply would not reach it
     lost(s);
   } else {

@@ -80,6 +80,10 @@ class Inbound {
 
   void advance(Session& s);
   bool feed(Session& s);
+  void begin(Session& s);
+  void await_header(Session& s);
+  void take_header(Session& s);
+  void give_up_header(Session& s, std::string_view why);
   bool set_rights(Session& s);
   void rename(Session& s, const smtp::ClientAttributes& attributes);
   void decide(Session& s);

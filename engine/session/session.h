@@ -18,14 +18,12 @@ struct Inbound::Session {
         ip(from.ip_text()),
         settings(std::move(pinned)),
         server(settings->server) {
-    peer_address = from;
     timer.kind = timer_session;
     timer.slot = own_slot;
   }
 
   uint32_t slot;
   io::Fd fd;
-  io::Endpoint peer_address;
   FixedText<48> ip;
   IpAddress address;
   policy::SettingsPointer settings;  // of the machine, for the session's life
@@ -58,6 +56,8 @@ struct Inbound::Session {
   bool waiting = false;     // for memory or the journal
   bool committing = false;  // handed to the journal, result to come
   bool closing = false;
+  bool awaits_header = false;  // the PROXY header comes before all else
+  Instant header_deadline;     // … until then
 
   std::string_view client_name() const { return named ? named->name.view() : "unknown"; }
   std::string_view input() const { return pending.text().substr(pending_at); }

@@ -25,6 +25,8 @@ inline constexpr uint32_t dsn_original_recipient_bytes_max = 500;
 inline constexpr uint32_t dsn_envelope_id_bytes_max = 100;
 // XCLIENT and XFORWARD: the value of one attribute.
 inline constexpr uint32_t client_attribute_bytes_max = 255;
+// A PROXY header with its extensions; more than one segment brings is nobody's.
+inline constexpr uint32_t proxy_header_bytes_max = 4096;
 // Replies that may wait for one session before its next command is read.
 inline constexpr uint32_t reply_backlog_bytes_max = 16U << 10;
 // A reply line as sent, CRLF included (RFC 5321 4.5.3.1.5).

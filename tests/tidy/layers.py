@@ -3,13 +3,14 @@
 import re
 
 # A layer is a folder. It may include itself and what stands here; what is not listed is forbidden.
-BELOW = ["proto/base", "proto/smtp", "proto/mail", "maps", "queue", "tls"]
+BELOW = ["proto/base", "proto/smtp", "proto/mail", "proto/proxy", "maps", "queue", "tls"]
 # Inside the engine each room may use those before it.
 ENGINE = ["io", "observe", "config", "policy", "spool", "relay", "session", "shard"]
 
 ARROWS = {
     "proto/base": [],
     "proto/mail": ["proto/base"],
+    "proto/proxy": ["proto/base"],
     "proto/smtp": ["proto/base", "proto/mail"],
     "maps": ["proto/base", "proto/mail"],
     "queue": ["proto/base"],

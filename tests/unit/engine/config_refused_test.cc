@@ -107,7 +107,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_use_tls", "yes"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
-           {"smtpd_upstream_proxy_protocol", "haproxy"},
            {"relay_destination_rate_delay", "1s"},
            {"smtp_transport_rate_delay", "1s"}})
     EXPECT_TRUE(refused_at_line_3(line_for(name, value), name)) << name;
