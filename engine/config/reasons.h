@@ -105,7 +105,6 @@ inline constexpr std::string_view content_checks = "header and body checks are n
 inline constexpr std::string_view content_filter = "content filters are not built yet";
 inline constexpr std::string_view deadline = "a deadline over a whole request is not built yet";
 inline constexpr std::string_view defer_transports = "holding a transport's mail is not built yet";
-inline constexpr std::string_view haproxy = "the PROXY protocol is not built yet";
 inline constexpr std::string_view header_edits = "adding and removing headers is not built yet";
 inline constexpr std::string_view local_delivery = "local delivery is not built yet";
 inline constexpr std::string_view milters = "milters are not built yet";

@@ -230,7 +230,8 @@ void Inbound::decide(Session& s) {
   facts.helo = s.server.helo();
   facts.pipelining_abuse = s.server.pipelining_abuse();
   facts.discarding = s.effects && s.effects->discard;
-  facts.deferred = s.deferred_before(question.stage);
+  const bool no_sender = question.stage == smtp::Stage::vrfy && !s.server.transaction().started();
+  if (!no_sender) facts.deferred = s.deferred_before(question.stage);
   // A transaction keeps the policy that it began with.
   if (question.stage == smtp::Stage::mail) s.snapshot = snapshot_;
   const policy::Snapshot& snapshot = s.snapshot ? *s.snapshot : *snapshot_;
@@ -239,7 +240,8 @@ void Inbound::decide(Session& s) {
   // Restrictions that ask for facts are refused when the configuration is read.
   MX_ASSERT(decision.kind == policy::Decision::Kind::verdict);
   smtp::Verdict& verdict = decision.verdict;
-  s.defer(question.stage, decision.deferred);
+  // A refused HELO or MAIL does not make the client forget what it was deferred for before.
+  if (verdict.permitted()) s.defer(question.stage, decision.deferred);
   const Duration sleep = decision.effects.sleep;
   if (!decision.effects.empty()) take_effects(s, std::move(decision.effects));
   if (question.stage == smtp::Stage::mail && shutting_down_) {

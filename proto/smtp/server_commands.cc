@@ -41,7 +41,7 @@ const Command& Server::find_command(std::string_view verb) {
       {"AUTH", &Server::auth_command, &Counts::auth, false, false},
       {"BDAT", &Server::bdat_command, &Counts::bdat, false, false},
       {"ETRN", &Server::etrn_command, &Counts::etrn, true, false},
-      {"HELP", &Server::help_command, &Counts::help, true, true},
+      {"HELP", &Server::help_command, &Counts::help, false, false},
       {"XCLIENT", &Server::xclient_command, &Counts::xclient, false, false},
       {"XFORWARD", &Server::xforward_command, &Counts::xforward, false, false},
   };

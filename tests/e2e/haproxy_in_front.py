@@ -56,7 +56,8 @@ def run(shards):
             text = re.sub(r" *bind \[::1\].*\n", "", text)
         (rig.dir / "haproxy.cfg").write_text(text)
         sink = rig.mxsink("--store", "store")
-        rig.configure(relayhost=f"[127.0.0.1]:{sink.port}", ringmx_shards=shards, ringmx_segment_size=4 << 20,
+        rig.configure(relayhost=f"[127.0.0.1]:{sink.port}", ringmx_shards=shards,
+                      ringmx_segment_size=4 << 20,
                       mynetworks="127.0.0.9", smtpd_upstream_proxy_protocol="haproxy",
                       smtpd_upstream_proxy_timeout="1s", ringmx_proxy_trusted="127.0.0.1",
                       smtpd_relay_restrictions="permit_mynetworks, reject_unauth_destination")

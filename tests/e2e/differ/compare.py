@@ -31,8 +31,11 @@ def path_is_odd(case):
     odd = any(not WELL_FORMED.fullmatch(row) or longest_part(row) > 64 for row in rows)
     bad = r"[45]01 [45]\.1\.[37] Bad (sender|recipient) address"
     both_refuse = case.ours[:1] in ("4", "5") and re.match(bad, case.theirs)
-    other_text = case.ours[:9] == case.theirs[:9]
-    return odd and (re.match(bad, case.ours) or both_refuse or other_text)
+    earlier = [row for sent, _ in case.before for row in sent.split(b"\r\n")
+               if re.match(rb"(?i)(mail|rcpt)\b", row)]
+    odd_before = any(not WELL_FORMED.fullmatch(row) for row in earlier)
+    other_text = case.ours[:9] == case.theirs[:9] and case.ours[:1] in ("4", "5")
+    return odd and (re.match(bad, case.ours) or both_refuse) or (odd or odd_before) and other_text
 
 
 def longest_part(row):
@@ -54,7 +57,8 @@ def end_of_data_ends(case):
                      for first, then in zip(replies, replies[1:], strict=False))
     after_chunk = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
                       for sent, reply in case.before)
-    about_it = re.match(rb"(?i)\s*(mail|rcpt|data|bdat|vrfy|etrn|ehlo|helo|rset)", case.sent)
+    about_it = re.match(rb"(?i)\s*(mail|rcpt|data|bdat|vrfy|etrn|ehlo|helo|rset|xclient|xforward)",
+                        case.sent)
     in_group = case.sent.count(b"\r\n") > 1 and any(r[:1] in ("4", "5") for r in replies) \
         and case.theirs.endswith("nested MAIL command")
     return (after_data or after_chunk or in_group) and about_it \
@@ -65,7 +69,29 @@ def last_chunk_ends(case):
     """In Postfix before 3.12 the recipients outlive a last chunk that was refused (V20)."""
     refused = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
                   for sent, reply in case.before)
-    return refused and case.ours[4:].endswith("Error: need RCPT command")
+    return refused and re.search("Error: (need RCPT command|no valid recipients)$", case.ours)
+
+
+def two_refusals(case):
+    """Postfix asks smtpd_end_of_data_restrictions before it says what is wrong with the message."""
+    ours = re.search("too many hops|bare <LF> received|message file too big", case.ours)
+    return ours and case.theirs[:1] in ("4", "5") \
+        and "smtpd_end_of_data_restrictions" in case.settings
+
+
+def stale_deferral(case):
+    """Postfix keeps the text, and for VRFY the fact, of what an earlier transaction deferred."""
+    text = "requested$|maybe$"
+    vrfy = re.match(rb"(?i)VRFY", case.sent) and re.search(text, case.theirs) \
+        and case.ours.startswith("252")
+    return vrfy or (re.search(text, case.theirs) and re.search(text, case.ours)
+                    and case.ours[:9] == case.theirs[:9])
+
+
+def vrfy_has_no_message(case):
+    """Postfix lets DISCARD act for VRFY, and asks nothing more."""
+    return re.match(rb"(?i)VRFY", case.sent) and case.theirs.startswith("252") \
+        and any(b"hold.test" in sent for sent, _ in case.before)
 
 
 def never_fits(case):
@@ -81,7 +107,8 @@ def dsn_is_strict(case):
 
 def chunk_without_end(case):
     """Postfix before 3.12 waits for a chunk that it will not take, however large."""
-    waits = case.theirs in ("(silent)", "(closed)") and b"BDAT 9999" in case.sent
+    waits = case.theirs in ("(silent)", "(closed)") and b"BDAT" in case.sent \
+        and (b"BDAT 9999" in case.sent or "Discarded" in case.ours)
     limit = int(case.settings.get("message_size_limit", 10240000))
     chunks = [int(size) for sent, _ in case.before for size in re.findall(rb"BDAT (\d+)", sent)]
     return waits or (case.ours == "(closed)" and limit > 0 and sum(chunks) > 1.5 * limit)
@@ -112,7 +139,8 @@ def envelope_counts(case):
 
 def local_without_alias(case):
     """ringmx has no mailboxes: who has no alias is unknown, whatever is not to be checked."""
-    return case.theirs.startswith("250") and "rejected: User unknown" in case.ours \
+    return case.theirs.startswith("250") \
+        and re.search("rejected: (User unknown|defer_if_reject)", case.ours) \
         and case.settings.get("smtpd_reject_unlisted_recipient") == "no"
 
 
@@ -144,7 +172,15 @@ KNOWN = {
     "the transaction ends with the last chunk": last_chunk_ends,
     "a message that the queue can never hold": never_fits,
     "HELP is Postfix 3.9's": lambda case: case.ours.startswith("214 2.0.0 Commands: ")
-        and re.match(rb"(?i)HELP\b", case.sent) and "not recognized" in case.theirs,
+        and "not recognized" in case.theirs,
+    "which of two refusals comes first at the end of data": two_refusals,
+    "what a transaction deferred is forgotten with it": stale_deferral,
+    "postmaster stays accepted": lambda case: "<postmaster>" in case.theirs.lower()
+        and "rejected: User unknown" in case.theirs and re.match(rb"(?i)(DATA|BDAT)", case.sent),
+    "a HELO name is made harmless before it is looked at": lambda case:
+        re.match(rb"(?i)\s*(HELO|EHLO)", case.sent) and "Helo command" in case.ours
+        and case.ours[:9] == case.theirs[:9],
+    "VRFY does nothing to a message": vrfy_has_no_message,
     "DSN parameters that would break a line, or are too long": dsn_is_strict,
     "a chunk far over the limit is not waited for": chunk_without_end,
     "the bytes of chunks are counted as they come": counted_by_line,
@@ -210,7 +246,7 @@ def mail_difference(messages, tag, settings):
     left, right = (deliveries(messages[name], tag) for name in ("postfix", "ringmx"))
     if left == right:
         return None
-    told = "\n".join(f"   only {name}: {short(sorted(side)[:1])}" for name, side in
+    told = "\n".join(f"   only {name}: {short(sorted(side)[:3])}" for name, side in
                      (("postfix", left - right), ("ringmx", right - left)))
     known = next((name for name, recognises in KNOWN_MAIL.items()
                   if recognises(left, right, settings)), None)
@@ -254,7 +290,16 @@ def without_long_fields(found, settings):
     return {(sender, to, short_fields(data)) for sender, to, data in completed(found, settings)}
 
 
+def folded(found, settings):
+    return {(sender, to.lower().rstrip("."), data)
+            for sender, to, data in completed(found, settings)}
+
+
 KNOWN_MAIL = {
+    "an alias is no hop": lambda left, right, settings: settings.get("hopcount_limit") == "3"
+        and completed(left, settings) < completed(right, settings),
+    "a recipient named twice gets one copy": lambda left, right, settings:
+        folded(left, settings) == folded(right, settings),
     "a long header field is not cut": lambda left, right, settings:
         without_long_fields(left, settings) == without_long_fields(right, settings),
     "header lines arrive as they came": lambda left, right, _:
@@ -276,8 +321,7 @@ def mail_signature(left, right):
 def short(found):
     if not found:
         return "nothing"
-    sender, recipient, data = found[0]
-    return f"<{sender}> <{recipient}> {data[:400]!r}"
+    return "\n      ".join(f"<{sender}> <{to}> {data[:300]!r}" for sender, to, data in found)
 
 
 def signature(sent, theirs, ours):

@@ -180,7 +180,7 @@ class Pair:
         folders = (self.dir / "spool" / name for name in ("incoming", "active", "maildrop"))
         return not any(entry.is_file() for f in folders for entry in os.scandir(f))
 
-    def wait_for_mail(self, limit=20):
+    def wait_for_mail(self, limit=120):
         """Both have delivered: Postfix's queue is empty, and ringmx's sink has as many."""
         wait_for(self.drained, "Postfix's queue is empty", limit)
         end = time.monotonic() + 3
