@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
@@ -98,6 +98,7 @@ class Daemon {
   std::unique_ptr<queue::SegmentPool> pool_;
   queue::Recovered recovered_;
   std::unique_ptr<relay::NextHops> next_hops_;
+  std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::atomic<bool> all_shards_run_ = false;  // shards_ is complete
   std::atomic<int64_t> last_queue_run_ = 0;   // that ETRN asked for; seconds
@@ -301,8 +302,17 @@ bool Daemon::open_control() {
 }
 
 bool Daemon::start_shards() {
-  const shard::Shared shared{*log_,   alarms_,      *next_hops_,           *pool_,
-                             *files_, random_u64(), recovered_.largest_id, [this] { run_queue(); }};
+  clients_ =
+      std::make_unique<session::ClientTable>(settings().resources.sessions_max, random_u64());
+  const shard::Shared shared{*log_,
+                             alarms_,
+                             *next_hops_,
+                             *clients_,
+                             *pool_,
+                             *files_,
+                             random_u64(),
+                             recovered_.largest_id,
+                             [this] { run_queue(); }};
   std::vector<std::vector<const queue::RecoveredMessage*>> dealt(settings().resources.shards);
   for (const queue::RecoveredMessage& message : recovered_.messages)
     dealt[pool_->owner(message.commit.segment)].push_back(&message);

@@ -48,6 +48,11 @@ void Evaluator::set_machine_defaults() {
   machine_defaults_["mynetworks"] = default_networks();
 }
 
+void Evaluator::set_default(std::string_view name, std::string_view value) {
+  machine_defaults_[std::string(name)] = value;
+  expanded_.clear();
+}
+
 std::optional<std::string_view> Evaluator::raw(std::string_view name) const {
   if (const Entry* entry = main_cf_.find(name)) return entry->value;
   if (const auto found = machine_defaults_.find(name); found != machine_defaults_.end())

@@ -33,6 +33,9 @@ class Evaluator {
   // The arguments outlive the evaluator; `diagnostics` is appended to.
   Evaluator(const MainCf& main_cf, const HostFacts& host, Diagnostics& diagnostics);
 
+  // `value` stands where main.cf sets nothing. Before anything is asked for.
+  void set_default(std::string_view name, std::string_view value);
+
   // What stands for `name` before expansion; nothing when it is neither set nor known.
   std::optional<std::string_view> raw(std::string_view name) const;
   // Whether the row of `name` says that its value is not expanded.

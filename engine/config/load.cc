@@ -26,6 +26,26 @@ void sort_by_place(Diagnostics& diagnostics) {
   });
 }
 
+// Postfix runs its server with stress=yes when all processes are busy, and ${stress?…} in main.cf
+// says what is different then.
+void read_stressed(const MainCf& main_cf, const HostFacts& host, Settings& settings,
+                   Diagnostics& diagnostics) {
+  Diagnostics found;
+  Evaluator values(main_cf, host, found);
+  values.set_default("stress", "yes");
+  Settings stressed;
+  stressed.hostname = settings.hostname;
+  read_server(values, stressed);
+  settings.stressed_server = stressed.server;
+  settings.stressed_timeout = stressed.smtpd_timeout;
+  for (const Diagnostic& one : found) {
+    const bool known = std::ranges::any_of(diagnostics, [&](const Diagnostic& other) {
+      return other.line == one.line && other.text == one.text;
+    });
+    if (!known && one.severity == Severity::error) diagnostics.push_back(one);
+  }
+}
+
 }  // namespace
 
 FileReader disk_reader() {
@@ -62,6 +82,7 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_identity(values, settings);
   read_listen(values, settings);
   read_server(values, settings);
+  read_stressed(main_cf, host, settings, diagnostics);
   read_relay(values, settings);
   read_domains(values, lists, settings);
   read_restrictions(values, lists, settings);

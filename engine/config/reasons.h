@@ -18,9 +18,6 @@ inline constexpr std::string_view bare_newline_exclusions =
     "bare newlines are made harmless whoever sends them; the message itself is not refused";
 inline constexpr std::string_view bounces =
     "no bounce is made yet: mail stays in the queue until it is delivered";
-inline constexpr std::string_view client_limits =
-    "counting by client is not built yet; the limits that would use it are refused when they are "
-    "set";
 inline constexpr std::string_view concurrency =
     "connections to a backend are limited by ringmx_backend_connections";
 inline constexpr std::string_view config_directory = "the directory is given by -c";
@@ -99,7 +96,6 @@ inline constexpr std::string_view bounces =
     "bounces and notices are not built yet: mail stays in the queue until it is delivered";
 inline constexpr std::string_view client_dialogue =
     "this change of the dialogue with backends is not built yet";
-inline constexpr std::string_view client_limits = "limits by client are not built yet";
 inline constexpr std::string_view commands = "changing the set of commands is not built yet";
 inline constexpr std::string_view content_checks = "header and body checks are not built yet";
 inline constexpr std::string_view content_filter = "content filters are not built yet";

@@ -62,6 +62,25 @@ void read_expansion(Evaluator& values, Domains& domains) {
   domains.reset_owner_alias = values.boolean("reset_owner_alias");
 }
 
+void read_client_limits(Evaluator& values, ListReader& lists, Clients& clients) {
+  ClientLimits& limits = clients.limits;
+  const auto limit = [&](std::string_view name) {
+    return values.small_integer(name, 0, INT32_MAX);
+  };
+  limits.connections = limit("smtpd_client_connection_count_limit");
+  limits.connection_rate = limit("smtpd_client_connection_rate_limit");
+  limits.message_rate = limit("smtpd_client_message_rate_limit");
+  limits.recipient_rate = limit("smtpd_client_recipient_rate_limit");
+  limits.window = values.time("anvil_rate_time_unit", seconds(1), time_max);
+  limits.ipv4_prefix =
+      static_cast<uint8_t>(values.small_integer("smtpd_client_ipv4_prefix_length", 0, 32));
+  limits.ipv6_prefix =
+      static_cast<uint8_t>(values.small_integer("smtpd_client_ipv6_prefix_length", 0, 128));
+  clients.limit_exceptions = lists.match_list("smtpd_client_event_limit_exceptions");
+  if (values.small_integer("debug_peer_level", 0, INT32_MAX) > 0)
+    clients.debug_peers = lists.match_list("debug_peer_list");
+}
+
 // Who may say who the client is has to be told: else every client could name its own address.
 void read_upstream_proxy(Evaluator& values, ListReader& lists, Clients& clients) {
   constexpr std::string_view name = "smtpd_upstream_proxy_protocol";
@@ -128,6 +147,7 @@ void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings)
   settings.clients.xforward_hosts = lists.match_list("smtpd_authorized_xforward_hosts");
   settings.clients.ehlo_keyword_maps = lists.table_list("smtpd_discard_ehlo_keyword_address_maps");
   read_upstream_proxy(values, lists, settings.clients);
+  read_client_limits(values, lists, settings.clients);
   for (const Word& name : values.list("smtpd_restriction_classes").words) {
     if (values.main_cf().find(name.text) == nullptr)
       values.report(name, Severity::error,

@@ -109,8 +109,22 @@ struct Domains {
   bool expand_owner_alias = false, reset_owner_alias = false;
 };
 
+// smtpd_client_*_limit and anvil_rate_time_unit; 0: no limit.
+struct ClientLimits {
+  uint32_t connections = 50;                                           // at once
+  uint32_t connection_rate = 0, message_rate = 0, recipient_rate = 0;  // in a window
+  Duration window = seconds(60);
+  uint8_t ipv4_prefix = 32, ipv6_prefix = 84;  // bits that make one client
+  bool any() const {
+    return connections > 0 || connection_rate > 0 || message_rate > 0 || recipient_rate > 0;
+  }
+};
+
 // What a client may do, or is told, by its address.
 struct Clients {
+  ClientLimits limits;
+  List limit_exceptions;               // smtpd_client_event_limit_exceptions
+  List debug_peers;                    // debug_peer_list; empty with debug_peer_level = 0
   List xclient_hosts, xforward_hosts;  // smtpd_authorized_…
   List ehlo_keyword_maps;              // smtpd_discard_ehlo_keyword_address_maps
   bool proxy_protocol = false;         // smtpd_upstream_proxy_protocol = haproxy
@@ -169,6 +183,9 @@ struct Settings {
 
   smtp::ServerSettings server;  // hostname, banner, limits of the dialogue
   Duration smtpd_timeout = seconds(300);
+  // The same with `stress = yes`: for sessions that begin when nearly all slots are in use.
+  smtp::ServerSettings stressed_server;
+  Duration stressed_timeout = seconds(10);
   uint32_t hopcount_limit = 50;
 
   Domains domains;

@@ -27,6 +27,7 @@ class Counter {
   X(connections, "sessions accepted")                                          \
   X(sessions, "sessions open now")                                             \
   X(connections_refused, "connections turned away: no room")                   \
+  X(clients_over_limit, "connections, MAIL and RCPT over a client's limit")    \
   X(messages_accepted, "messages acknowledged with 250 after the flush")       \
   X(recipients_accepted, "recipients of those messages")                       \
   X(bytes_accepted, "body bytes of those messages, unstuffed")                 \

@@ -334,8 +334,11 @@ Evaluation::Result Evaluation::routable(const Object& object) {
   const Route way = route(policy_, object.name);
   const bool retry = way.kind == Route::Kind::retry;
   if (!way.from_table || (!retry && way.kind != Route::Kind::error)) return Result::dunno;
-  return refused(refuse_text(retry ? 450 : 550, fit(way.enhanced, object.object_class), object,
-                             way.text.view()));
+  smtp::EnhancedCode code = way.enhanced;
+  if (code.subject == 0 && code.detail == 0)  // the table says none
+    code = {code.status, 1, static_cast<uint16_t>(object.object_class != ObjectClass::sender)};
+  return refused(
+      refuse_text(retry ? 450 : 550, fit(code, object.object_class), object, way.text.view()));
 }
 
 // A local address exists when local_recipient_maps (if any) lists it and an alias says where its

@@ -77,10 +77,9 @@ Decision decide(const Policy& policy, const SessionFacts& session, const smtp::Q
     decision.needed = evaluation.needed();
     return decision;
   }
-  if (refused)
-    decision.verdict = evaluation.verdict();
-  else if (!policy.delay_reject)
-    decision.deferred = evaluation.deferred();
+  if (refused) decision.verdict = evaluation.verdict();
+  // A refused HELO or MAIL does not make the client forget what it was deferred for before.
+  if (!policy.delay_reject) decision.deferred = evaluation.deferred();
   decision.effects = std::move(evaluation.effects());
   return decision;
 }

@@ -52,7 +52,7 @@ struct Decision {
   smtp::Verdict verdict;
   Effects effects;  // also of a refusal: notes and sleep
   std::optional<Needed> needed;
-  // With smtpd_delay_reject = no, of a permission: SessionFacts::deferred of the next stage.
+  // With smtpd_delay_reject = no: SessionFacts::deferred of the next stage.
   std::optional<smtp::Verdict> deferred;
 };
 

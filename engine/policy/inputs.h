@@ -40,6 +40,7 @@ struct PolicyInputs {
   Tokens local_recipient_maps, alias_maps, virtual_alias_domains, virtual_alias_maps;
   Tokens transport_maps;
   Tokens fast_flush_domains, xclient_hosts, xforward_hosts, ehlo_keyword_maps, proxy_trusted;
+  Tokens client_limit_exceptions, debug_peers;
   Tokens relay_clientcerts;
   std::vector<IpAddress> own_addresses;  // inet_interfaces and proxy_interfaces
   Tokens parent_domain_matches_subdomains;

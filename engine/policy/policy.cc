@@ -45,6 +45,11 @@ void compile_lists(const PolicyInputs& inputs, TableStore& tables, Policy& polic
   policy.xforward_hosts =
       MatchList::compile(inputs.xforward_hosts, client,
                          style_of("smtpd_authorized_xforward_hosts", inputs), tables, errors);
+  policy.client_limit_exceptions =
+      MatchList::compile(inputs.client_limit_exceptions, client,
+                         style_of("smtpd_client_event_limit_exceptions", inputs), tables, errors);
+  policy.debug_peers = MatchList::compile(inputs.debug_peers, client,
+                                          style_of("debug_peer_list", inputs), tables, errors);
   policy.proxy_trusted =
       MatchList::compile(inputs.proxy_trusted, client, maps::SubdomainStyle::dot, tables, errors);
   policy.ehlo_keyword_maps = open_tables(inputs.ehlo_keyword_maps, tables, errors);

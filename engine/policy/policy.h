@@ -87,8 +87,9 @@ struct Policy {
   MatchList mydestination, virtual_alias_domains, relay_domains, mynetworks;
   MatchList fast_flush_domains;             // those that ETRN serves
   MatchList xclient_hosts, xforward_hosts;  // who may say who the client is
-  MatchList proxy_trusted;                  // whose PROXY header is believed
-  Tables ehlo_keyword_maps;                 // by address: what EHLO leaves out
+  MatchList client_limit_exceptions, debug_peers;
+  MatchList proxy_trusted;   // whose PROXY header is believed
+  Tables ehlo_keyword_maps;  // by address: what EHLO leaves out
   std::optional<Tables> local_recipient_maps, relay_recipient_maps;  // none: every address exists
   Tables alias_maps, virtual_alias_maps, transport_maps;
   Tables relay_clientcerts;  // by fingerprint of a certificate or of its public key

@@ -70,6 +70,8 @@ PolicyInputs inputs_of(const config::Settings& settings, const std::string& main
   in.fast_flush_domains = tokens_of(domains.fast_flush_domains, main_cf);
   in.xclient_hosts = tokens_of(settings.clients.xclient_hosts, main_cf);
   in.xforward_hosts = tokens_of(settings.clients.xforward_hosts, main_cf);
+  in.client_limit_exceptions = tokens_of(settings.clients.limit_exceptions, main_cf);
+  in.debug_peers = tokens_of(settings.clients.debug_peers, main_cf);
   in.proxy_trusted = tokens_of(settings.clients.proxy_trusted, main_cf);
   in.ehlo_keyword_maps = tokens_of(settings.clients.ehlo_keyword_maps, main_cf);
   in.relay_clientcerts = tokens_of(domains.relay_clientcerts, main_cf);

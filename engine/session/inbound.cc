@@ -45,8 +45,13 @@ policy::NameStatus name_status(smtp::ClientAttributes::Name status) {
 }  // namespace
 
 Inbound::Inbound(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
-                 observe::Counters& counters, uint32_t sessions_max)
-    : loop_(loop), spool_(spool), log_(log), counters_(counters), sessions_(sessions_max) {}
+                 observe::Counters& counters, ClientTable& clients, uint32_t sessions_max)
+    : loop_(loop),
+      spool_(spool),
+      log_(log),
+      counters_(counters),
+      clients_(clients),
+      sessions_(sessions_max) {}
 
 Inbound::~Inbound() {
   sessions_.each([&](uint32_t, Session& s) { loop_.timers.cancel(s.timer); });
@@ -68,7 +73,8 @@ void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
   uint32_t slot = 0;
   Session* s = nullptr;
   if (!shutting_down_ && sessions_.used() < sessions_.limit())
-    s = sessions_.make(&slot, sessions_.next_slot(), std::move(fd), peer, settings_);
+    s = sessions_.make(&slot, sessions_.next_slot(), std::move(fd), peer, settings_,
+                       under_stress());
   if (!s) {
     // Best effort: the socket buffer of a new connection takes this without waiting.
     static constexpr std::string_view text = "421 4.3.2 All server ports are busy\r\n";
@@ -94,11 +100,14 @@ void Inbound::begin(Session& s) {
   const bool talked_first =
       s.settings->server.forbid_unauth_pipelining &&
       (!s.input().empty() || ::recv(s.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
-  if (set_rights(s)) s.server.connected(talked_first);
+  s.debugged = snapshot_->policy.debug_peers.match_client("unknown", s.ip.view(), s.address) ==
+               policy::Match::yes;
+  bool xclient = false;
+  if (set_rights(s, &xclient) && count_connection(s, xclient)) s.server.connected(talked_first);
 }
 
 // What the client may do by its address. False: that can't be told, and the session ends.
-bool Inbound::set_rights(Session& s) {
+bool Inbound::set_rights(Session& s, bool* may_xclient) {
   const policy::Policy& policy = snapshot_->policy;
   const auto listed = [&](const policy::MatchList& list) {
     return list.match_client(s.client_name(), s.ip.view(), s.address);
@@ -119,6 +128,7 @@ bool Inbound::set_rights(Session& s) {
     log_.line("smtpd", "warning: smtpd_discard_ehlo_keyword_address_maps: {}: no EHLO keyword: {}",
               s.ip.view(), observe::Peer{unknown});
   s.server.set_rights(rights);
+  if (may_xclient != nullptr) *may_xclient = rights.xclient;
   if (found.outcome != maps::Outcome::tempfail && xclient != policy::Match::tempfail &&
       xforward != policy::Match::tempfail)
     return true;
@@ -199,7 +209,9 @@ bool Inbound::feed(Session& s) {
   if (unwanted) s.intake.reset(spool_);
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
-    s.consume(s.server.feed(s.input()));
+    const size_t taken = s.server.feed(s.input());
+    if (s.debugged) debug_lines(s, '<', s.input().substr(0, taken));
+    s.consume(taken);
     return true;
   }
   if (shutting_down_ && s.input().empty() && !s.server.transaction().started()) {
@@ -218,6 +230,7 @@ void Inbound::decide(Session& s) {
     rename(s, *question.client);
     if (s.server.need() != smtp::Need::verdict) return;
   }
+  if (const auto verdict = over_rate(s, question.stage)) return s.server.answer(*verdict);
   policy::SessionFacts facts;
   if (s.named) {
     facts.client.name = s.named->name.view();
@@ -240,8 +253,7 @@ void Inbound::decide(Session& s) {
   // Restrictions that ask for facts are refused when the configuration is read.
   MX_ASSERT(decision.kind == policy::Decision::Kind::verdict);
   smtp::Verdict& verdict = decision.verdict;
-  // A refused HELO or MAIL does not make the client forget what it was deferred for before.
-  if (verdict.permitted()) s.defer(question.stage, decision.deferred);
+  s.defer(question.stage, decision.deferred);
   const Duration sleep = decision.effects.sleep;
   if (!decision.effects.empty()) take_effects(s, std::move(decision.effects));
   if (question.stage == smtp::Stage::mail && shutting_down_) {
@@ -344,10 +356,11 @@ bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
 
 void Inbound::send_replies(Session& s) {
   MX_ASSERT(!s.sending && !s.server.out().empty());
+  if (s.debugged) debug_lines(s, '>', s.server.out().text());
   s.sending = true;
   ++s.in_flight;
   loop_.ring.send(s.fd.get(), as_bytes(s.server.out().text()), sessions_.op(op_reply, s.slot));
-  const Duration timeout = s.settings->smtpd_timeout;
+  const Duration timeout = s.timeout;
   loop_.timers.arm(s.timer, loop_.now() + (time_is_up_ ? std::min(timeout, seconds(1)) : timeout));
 }
 
@@ -358,7 +371,7 @@ void Inbound::receive_command(Session& s, bool wait_first) {
   ++s.in_flight;
   loop_.ring.recv_select(s.fd.get(), loop_.buffers->group(), wait_first,
                          sessions_.op(op_command, s.slot));
-  loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
+  loop_.timers.arm(s.timer, loop_.now() + s.timeout);
 }
 
 // Prepares to receive into the body's block. False when no memory is free: the session waits.
@@ -373,7 +386,7 @@ bool Inbound::receive_body(Session& s) {
   s.receive_is_body = true;
   ++s.in_flight;
   loop_.ring.recv(s.fd.get(), space, sessions_.op(op_body, s.slot));
-  loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
+  loop_.timers.arm(s.timer, loop_.now() + s.timeout);
   return true;
 }
 
@@ -419,6 +432,7 @@ void Inbound::settle(Session& s) {
   if (!s.closing || s.in_flight > 0 || s.committing) return;
   s.intake.reset(spool_);
   if (s.promised > 0) spool_.pool().release(s.promised);
+  if (s.counted) clients_.close(s.prefix);
   loop_.timers.cancel(s.timer);
   loop_.ring.close(s.fd.release(), {});
   sessions_.free(s.slot);
@@ -502,7 +516,7 @@ void Inbound::on_timer(io::Timer& timer) {
     s.waiting = false;
     s.server.abort({4, 3, 2}, "Error: no memory for the message");
   } else if (s.committing) {  // the disk is slow: not the peer's fault
-    loop_.timers.arm(s.timer, loop_.now() + s.settings->smtpd_timeout);
+    loop_.timers.arm(s.timer, loop_.now() + s.timeout);
   } else if (s.awaits_header) {
     give_up_header(s, "timeout");
   } else if (s.sending) {  // the peer takes nothing: a reply would not reach it

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "engine/policy/decide.h"
 #include "engine/policy/expand.h"
 #include "engine/policy/snapshot.h"
+#include "engine/session/client_table.h"
 #include "engine/session/intake.h"
 #include "engine/spool/spool.h"
 #include "proto/mail/envelope.h"
@@ -48,7 +50,7 @@ struct Accepted {
 class Inbound {
  public:
   Inbound(io::Loop& loop, spool::Spool& spool, observe::LogStream& log, observe::Counters& counters,
-          uint32_t sessions_max);
+          ClientTable& clients, uint32_t sessions_max);
   ~Inbound();
 
   // `settings` are those of `snapshot`, under a count of their own: sessions hold them longer.
@@ -84,7 +86,11 @@ class Inbound {
   void await_header(Session& s);
   void take_header(Session& s);
   void give_up_header(Session& s, std::string_view why);
-  bool set_rights(Session& s);
+  bool set_rights(Session& s, bool* may_xclient = nullptr);
+  bool count_connection(Session& s, bool xclient);
+  std::optional<smtp::Verdict> over_rate(Session& s, smtp::Stage stage);
+  bool under_stress();
+  void debug_lines(const Session& s, char direction, std::string_view text);
   void rename(Session& s, const smtp::ClientAttributes& attributes);
   void decide(Session& s);
   void begin_body(Session& s);
@@ -116,6 +122,7 @@ class Inbound {
   spool::Spool& spool_;
   observe::LogStream& log_;
   observe::Counters& counters_;
+  ClientTable& clients_;
   policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
   io::SlotPool<Session> sessions_;
@@ -127,6 +134,7 @@ class Inbound {
   std::vector<Accepted> accepted_;
   size_t accepted_at_ = 0;
   bool queue_requested_ = false;
+  bool stressed_ = false;
   bool shutting_down_ = false;
   bool time_is_up_ = false;
 };

@@ -12,12 +12,13 @@ namespace mx::session {
 
 struct Inbound::Session {
   Session(uint32_t own_slot, io::Fd socket, const io::Endpoint& from,
-          policy::SettingsPointer pinned)
+          policy::SettingsPointer pinned, bool stressed)
       : slot(own_slot),
         fd(std::move(socket)),
         ip(from.ip_text()),
         settings(std::move(pinned)),
-        server(settings->server) {
+        timeout(stressed ? settings->stressed_timeout : settings->smtpd_timeout),
+        server(stressed ? settings->stressed_server : settings->server) {
     timer.kind = timer_session;
     timer.slot = own_slot;
   }
@@ -27,6 +28,7 @@ struct Inbound::Session {
   FixedText<48> ip;
   IpAddress address;
   policy::SettingsPointer settings;  // of the machine, for the session's life
+  Duration timeout;                  // smtpd_timeout
   policy::SnapshotPointer snapshot;  // of the present transaction; else nullptr
   // What policy does to the present transaction besides permitting it; nullptr: nothing.
   std::unique_ptr<policy::Effects> effects;
@@ -56,6 +58,10 @@ struct Inbound::Session {
   bool waiting = false;     // for memory or the journal
   bool committing = false;  // handed to the journal, result to come
   bool closing = false;
+  bool limited = false;   // smtpd_client_*_limit are for this client: `prefix`
+  bool counted = false;   // … and this connection is one of the table's
+  bool debugged = false;  // debug_peer_list
+  IpAddress prefix;
   bool awaits_header = false;  // the PROXY header comes before all else
   Instant header_deadline;     // … until then
 

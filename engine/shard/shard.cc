@@ -90,7 +90,8 @@ std::string Shard::Runtime::start() {
                                      shard.log_, shard.shared_.alarms, shard.counters_);
   const uint32_t sessions =
       std::max(1U, settings.resources.sessions_max / settings.resources.shards);
-  inbound = std::make_unique<session::Inbound>(loop, *spool, shard.log_, shard.counters_, sessions);
+  inbound = std::make_unique<session::Inbound>(loop, *spool, shard.log_, shard.counters_,
+                                               shard.shared_.clients, sessions);
   outbound = std::make_unique<relay::Outbound>(loop, *spool, shard.shared_.next_hops, shard.log_,
                                                shard.shared_.alarms, shard.counters_,
                                                shard.shared_.epoch + shard.number_);

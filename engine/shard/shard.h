@@ -39,6 +39,7 @@ struct Shared {
   observe::Log& log;
   observe::Alarms& alarms;
   relay::NextHops& next_hops;
+  session::ClientTable& clients;
   queue::SegmentPool& pool;
   const spool::SegmentFiles& files;
   uint64_t epoch = 0;  // of this start of the process

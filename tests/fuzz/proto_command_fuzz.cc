@@ -2,6 +2,7 @@
 // everything, often with a refusal. The same bytes go in once in large pieces and once byte by
 // byte: with pipelining tolerated both dialogues must be the same. The first two bytes of the input
 // choose settings and answers.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ class Owner {
   Owner(const smtp::ServerSettings& settings, uint64_t seed, bool refusing)
       : server_(settings), answers_(seed), refusing_(refusing) {
     server_.set_client("client.example", "192.0.2.1");
+    server_.set_rights({.xclient = true, .xforward = true});
     server_.connected(false);
     run();
   }
@@ -42,6 +44,7 @@ class Owner {
       check();
       switch (server_.need()) {
         case Need::input: {
+          if (server_.transaction().chunks != smtp::Transaction::Chunks::received) facts_ = {};
           if (in_.empty()) return true;
           const size_t taken = server_.feed(in_);
           MX_ASSERT(taken > 0 && taken <= in_.size());
@@ -88,11 +91,29 @@ class Owner {
     if (!address) return;
     // What policy sees is canonical: on the wire it is the same address again.
     const auto path =
-        mail::parse_path("<" + std::string(question.argument) + ">", mail::PathRules::strict);
+        mail::parse_path("<" + std::string(question.argument) + ">", mail::PathRules::strict, true);
     MX_ASSERT(path && path->address.text() == question.argument && path->rest.empty());
   }
 
+  bool chunk() {
+    const smtp::Chunk& chunk = *server_.chunk();
+    const size_t taken = std::min<uint64_t>(chunk.bytes - chunk_taken_, in_.size());
+    chunk_taken_ += taken;
+    chunk_bytes_ += in_.substr(0, taken);
+    in_.erase(0, taken);
+    if (chunk_taken_ < chunk.bytes) return false;
+    stored_ += chunk_bytes_;
+    facts_.size += chunk_bytes_.size();
+    chunk_bytes_.clear();
+    chunk_taken_ = 0;
+    const bool last = chunk.last;
+    server_.body_ended(facts_);
+    if (last || !server_.transaction().started()) facts_ = {};
+    return true;
+  }
+
   bool body() {
+    if (server_.chunk() != nullptr) return chunk();
     while (!in_.empty()) {
       const smtp::DataScanner::Step step = scanner_.scan(in_);
       const std::string_view clean = std::string_view(in_).substr(0, step.clean);
@@ -127,7 +148,11 @@ class Owner {
     }
     said_ += server_.out().text();
     server_.out().clear();
-    MX_ASSERT(server_.transaction().started() || server_.transaction().recipient_count() == 0);
+    const smtp::Transaction& tx = server_.transaction();
+    MX_ASSERT(tx.started() || tx.recipient_count() == 0);
+    for (uint32_t i = 0; i < tx.recipient_count(); ++i)
+      MX_ASSERT(tx.recipient_dsn(i).original.find_first_of("\r\n ") == std::string_view::npos);
+    MX_ASSERT(tx.options().envelope_id.find_first_of("\r\n ") == std::string_view::npos);
   }
 
   smtp::Server server_;
@@ -137,6 +162,8 @@ class Owner {
   mail::HeaderScan headers_;
   smtp::BodyFacts facts_;
   std::string in_, said_, stored_;
+  std::string chunk_bytes_;
+  uint64_t chunk_taken_ = 0;
   uint32_t hops_ = 0;
 };
 
@@ -156,6 +183,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settings.recipient_limit = (choice & 8) != 0 ? 2 : 1000;
   settings.line_length_limit = (choice & 16) != 0 ? 64 : 2048;
   const bool refusing = (choice & 32) != 0;
+  settings.smtputf8 = (choice & 64) != 0;
+  settings.message_size_limit = (choice & 128) != 0 ? 100 : 10'240'000;
 
   Owner whole(settings, seed, refusing);
   Prng cuts(seed);

@@ -31,10 +31,15 @@ Table parse_postconf(const std::string& text) {
   return table;
 }
 
+// Of later versions of Postfix.
+bool is_newer(std::string_view name) {
+  return name == "smtpd_client_ipv4_prefix_length" || name == "smtpd_client_ipv6_prefix_length";
+}
+
 std::set<std::string> our_names() {
   std::set<std::string> names;
   for (const Parameter& row : all_parameters())
-    if (!row.name.starts_with("ringmx_")) names.emplace(row.name);
+    if (!row.name.starts_with("ringmx_") && !is_newer(row.name)) names.emplace(row.name);
   return names;
 }
 

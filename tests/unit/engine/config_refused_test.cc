@@ -97,8 +97,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtp_tls_policy_maps", "hash:/x"},
            {"smtp_tls_security_level", "encrypt"},
            {"smtp_tls_security_level", "dane"},
-           {"smtpd_client_connection_count_limit", "10"},
-           {"smtpd_client_message_rate_limit", "5"},
            {"smtpd_milters", "inet:127.0.0.1:11332"},
            {"smtpd_proxy_filter", "127.0.0.1:10025"},
            {"smtpd_sasl_auth_enable", "yes"},
