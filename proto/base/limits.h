@@ -41,6 +41,9 @@ inline constexpr uint32_t backend_reply_lines_max = 128;
 inline constexpr uint32_t body_block_bytes = 16U << 10;
 // The trace header block (Received, PREPEND) of one message.
 inline constexpr uint32_t header_block_bytes_max = 4096;
+// A header name that is longer is none (Postfix looks at line_length_limit bytes for the colon), so
+// that what a first line is, is known before the first block is stored.
+inline constexpr uint32_t header_name_bytes_max = 2048;
 // What access tables may add to one message, and how far restriction classes may reach.
 inline constexpr uint32_t prepended_bytes_max = 16U << 10;
 inline constexpr uint32_t bcc_addresses_max = 100;
@@ -116,6 +119,7 @@ static_assert(address_bytes_max == 511);
 static_assert(2 * address_bytes_max <= table_key_bytes_max, "a local part quoted in full");
 static_assert(path_bytes_max <= command_line_bytes_max);
 static_assert(table_set_paths_max * (table_path_bytes_max + 1) < table_set_bytes_max);
+static_assert(header_name_bytes_max < body_block_bytes);
 static_assert(reply_line_bytes_max <= reply_backlog_bytes_max);
 
 }  // namespace mx::limits

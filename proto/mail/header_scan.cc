@@ -1,5 +1,6 @@
 #include "proto/mail/header_scan.h"
 
+#include "proto/base/limits.h"
 #include "proto/base/text.h"
 
 namespace mx::mail {
@@ -42,6 +43,7 @@ HeaderScan::State HeaderScan::step(char c) {
       may_be_received_ = true;
       may_be_from_ = !any_line_;
       matched_ = from_matched_ = 0;
+      name_bytes_ = 0;
       if (c == ':' || c < '!' || c > '~') return not_a_header();
       any_line_ = true;
       name_byte(c);
@@ -56,12 +58,14 @@ HeaderScan::State HeaderScan::step(char c) {
         return State::skip;
       }
       if (c == ' ' || c == '\t') return State::blanks;
-      if (c < '!' || c > '~') return not_a_header();
+      if (c < '!' || c > '~' || ++name_bytes_ == limits::header_name_bytes_max)
+        return not_a_header();
       name_byte(c);
       return State::name;
     case State::blanks:
       if (c == ':') return name_ended();
-      if (c == ' ' || c == '\t') return State::blanks;
+      if ((c == ' ' || c == '\t') && ++name_bytes_ < limits::header_name_bytes_max)
+        return State::blanks;
       return not_a_header();
     case State::skip:
       return c == '\n' ? State::line_start : State::skip;

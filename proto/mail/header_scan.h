@@ -4,7 +4,8 @@
 // The header ends where Postfix's parser ends it: at a blank line, or at the first line that is
 // neither "name:" (printable ASCII without blanks, then optional blanks, then a colon) nor a
 // continuation. Lines end in LF, with or without CR. Bytes may be cut anywhere; the result is the
-// same. A name is never stored, so a header of any length costs nothing but the pass over it.
+// same; a name of more than limits::header_name_bytes_max is none. It is never stored, so a header
+// of any length costs nothing but the pass over it.
 //
 // Owner and threads: one message. Cost: O(bytes), nothing after done().
 #pragma once
@@ -56,6 +57,7 @@ class HeaderScan {
   bool may_be_from_ = true;
   bool any_line_ = false;
   bool eight_bit_ = false;
+  uint32_t name_bytes_ = 0;
   uint8_t matched_ = 0;       // bytes of "received" that agree
   uint8_t from_matched_ = 0;  // bytes of "From " that agree
   uint32_t received_ = 0;

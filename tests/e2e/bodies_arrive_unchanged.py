@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the sink gets is our header block, then the message, byte for byte. A message that begins
-neither with a header nor with an empty line gets the empty line that keeps it out of our header."""
+neither with a header nor with an empty line gets the empty line that keeps it out of our header. It
+makes no difference whether it comes by DATA or by BDAT, nor where the chunks are cut."""
 
 import random
 import re
@@ -39,6 +40,19 @@ def send(dialogue, body):
     dialogue.say(stuffed + b".", "250")
 
 
+def send_chunks(dialogue, body, random):
+    dialogue.say(f"MAIL FROM:<a@{DOMAIN}> BODY=8BITMIME", "250")
+    dialogue.say(f"RCPT TO:<{RECIPIENT}>", "250")
+    largest = max(1, len(body) // random.choice([1, 2, 7, 60]))
+    while len(body) > largest or (body and random.random() < 0.5):
+        size = random.randint(1, min(largest, len(body)))
+        dialogue.socket.sendall(b"BDAT %d\r\n" % size + body[:size])
+        assert dialogue.reply() == f"250 2.0.0 Ok: {size} bytes"
+        body = body[size:]
+    dialogue.socket.sendall(b"BDAT %d LAST\r\n" % len(body) + body)
+    assert re.match(r"250 2\.0\.0 Ok: \d+ bytes queued as", dialogue.reply())
+
+
 def without_trace(message):
     """The message without the Received header that each hop adds in front."""
     trace = re.match(rb"Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", message)
@@ -50,11 +64,17 @@ def without_trace(message):
 with running_mx(("--store", "store"), message_size_limit="60000000") as (rig, sink, mx):
     dialogue = mx.connect()
     dialogue.say("EHLO client.test", "250")
-    for count, (name, wanted) in enumerate(BODIES.items(), 1):
-        send(dialogue, wanted)
+    cuts = random.Random(7)
+    both = [(name, body, by) for name, body in BODIES.items() for by in ("DATA", "BDAT")]
+    for count, (name, wanted, by) in enumerate(both, 1):
+        if by == "DATA":
+            send(dialogue, wanted)
+        else:
+            send_chunks(dialogue, wanted, cuts)
         message = sink.wait_for_messages(count)[count - 1]
         with open(rig.dir / message["file"], "rb") as stored:
             got = without_trace(stored.read())
         if wanted and not re.match(rb"\r\n|[!-9;-~]+[ \t]*:", wanted):
             wanted = b"\r\n" + wanted
-        assert got == wanted, f"{name}: {len(wanted)} bytes sent, {len(got)} arrived: {got[:200]!r}"
+        assert got == wanted, \
+            f"{name} by {by}: {len(wanted)} bytes sent, {len(got)} arrived: {got[:200]!r}"

@@ -98,13 +98,39 @@ TEST(HeaderScan, StartsWithHeaderForAHeaderOrABlankLine) {
 TEST(HeaderScan, IsNotImpressedByLength) {
   HeaderScan headers;
   const std::string name(100'000, 'r');
-  headers.feed(name);
-  headers.feed(": x\r\n");
+  headers.feed("X: " + name + "\r\n");
   for (int i = 0; i < 1000; ++i) headers.feed(" " + name + "\r\n");
   headers.feed("Received: y\r\n");
   EXPECT_FALSE(headers.done());
   headers.feed("\r\n");
   EXPECT_EQ(seen(headers), (Seen{1, FirstLine::header, true}));
+}
+
+TEST(HeaderScan, ANameHasALimit) {
+  for (const size_t size : {2048U, 2049U, 20'000U}) {
+    HeaderScan scan;
+    scan.feed(std::string(size, 'N') + ": x\r\n");
+    EXPECT_EQ(scan.starts_with_header(), size <= 2048) << size;
+    EXPECT_EQ(scan.done(), size > 2048) << size;
+  }
+  HeaderScan blanks;
+  blanks.feed("N" + std::string(3000, ' ') + ": x\r\n");
+  EXPECT_EQ(blanks.first_line(), HeaderScan::FirstLine::text);
+}
+
+TEST(HeaderScan, SeesEightBitInHeaderLinesOnly) {
+  const auto eight_bit = [](std::string_view text) {
+    HeaderScan scan;
+    for (const char& c : text) scan.feed({&c, 1});
+    HeaderScan whole;
+    whole.feed(text);
+    EXPECT_EQ(scan.eight_bit(), whole.eight_bit());
+    return whole.eight_bit();
+  };
+  EXPECT_TRUE(eight_bit("Subject: \xC3\xBC\r\n\r\n"));
+  EXPECT_FALSE(eight_bit("A: b\r\n\xC3\r\n"));
+  EXPECT_TRUE(eight_bit("A: b\r\n c\xC3\r\n\r\n"));
+  EXPECT_FALSE(eight_bit("A: b\r\n\r\n\xC3\xBC\r\n"));
 }
 
 }  // namespace
