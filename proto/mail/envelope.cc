@@ -109,6 +109,7 @@ bool EnvelopeReader::parse() {
     if (!take_byte(ret) || ret > static_cast<uint8_t>(DsnReturn::headers)) return false;
     head_.dsn_return = static_cast<DsnReturn>(ret);
     if (!take_text(head_.envelope_id)) return false;
+    if (head_.dsn_return == DsnReturn::unset && head_.envelope_id.empty()) return false;
   }
   first_recipient_ = at_;
   EnvelopeRecipient recipient;
@@ -141,7 +142,7 @@ bool EnvelopeReader::take_recipient(EnvelopeRecipient& recipient) {
   if (recipient.own_sender && !take_text(recipient.sender)) return false;
   if ((flags & recipient_flag_dsn) == 0) return true;
   return take_byte(recipient.dsn.notify) && recipient.dsn.notify <= notify_all &&
-         take_text(recipient.dsn.original);
+         take_text(recipient.dsn.original) && !recipient.dsn.empty();
 }
 
 bool EnvelopeReader::take_byte(uint8_t& byte) {

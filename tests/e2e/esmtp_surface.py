@@ -87,7 +87,8 @@ def dsn_and_utf8():
             assert mx.terminate() == 0
         commands = "\n".join(able.commands)
         size = r"(?: SIZE=\d+)?"
-        assert re.search(rf"MAIL FROM:<a@{DOMAIN}>{size} RET=HDRS ENVID=QQ\+2B1", commands), commands
+        mail = rf"MAIL FROM:<a@{DOMAIN}>{size} RET=HDRS ENVID=QQ\+2B1"
+        assert re.search(mail, commands), commands
         assert f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Bob+2Bx@old.example" \
             in commands, commands
         assert f"RCPT TO:<{USER2}>" in able.commands, commands

@@ -14,9 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mx::mail::EnvelopeWriter writer;
   writer.begin(reader.head());
   uint32_t recipients = 0;
-  std::string_view address;
-  while (reader.next_recipient(address)) {
-    writer.add_recipient(address);
+  mx::mail::EnvelopeRecipient recipient;
+  while (reader.next_recipient(recipient)) {
+    writer.add_recipient(recipient);
     ++recipients;
   }
   MX_ASSERT(recipients == reader.head().recipient_count);

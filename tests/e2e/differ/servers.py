@@ -180,9 +180,14 @@ class Pair:
         folders = (self.dir / "spool" / name for name in ("incoming", "active", "maildrop"))
         return not any(entry.is_file() for f in folders for entry in os.scandir(f))
 
-    def wait_for_mail(self, limit=120):
-        """Both have delivered: Postfix's queue is empty, and ringmx's sink has as many."""
-        wait_for(self.drained, "Postfix's queue is empty", limit)
+    def wait_for_mail(self, limit=60):
+        """Both have delivered: Postfix's queue is empty, and ringmx's sink has as many. None: it is
+        not; after some hundred starts its qmgr now and then leaves mail lying."""
+        end = time.monotonic() + limit
+        while not self.drained():
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
         end = time.monotonic() + 3
         while time.monotonic() < end:
             if len(self.sinks["ringmx"].messages) >= len(self.sinks["postfix"].messages):

@@ -165,5 +165,36 @@ TEST(Envelope, failed_open_leaves_nothing_of_the_one_before) {
   EXPECT_EQ(reader.head().recipient_count, 0);
 }
 
+TEST(Envelope, CarriesWhatTheSenderAsksOfDsn) {
+  EnvelopeHead head = example_head();
+  head.dsn_return = DsnReturn::headers;
+  head.envelope_id = "QQ+2B1";
+  head.smtputf8 = head.utf8_header = true;
+  EnvelopeWriter writer;
+  writer.begin(head);
+  EnvelopeRecipient with;
+  with.address = "a@example.com";
+  with.own_sender = true;
+  with.sender = "owner-list@example.com";
+  with.dsn = {notify_success | notify_delay, "rfc822;x@y"};
+  writer.add_recipient(with);
+  writer.add_recipient("b@example.com");
+  const std::vector<std::byte> bytes{writer.bytes().begin(), writer.bytes().end()};
+  EnvelopeReader reader;
+  ASSERT_TRUE(reader.open(bytes));
+  EXPECT_EQ(reader.head().dsn_return, DsnReturn::headers);
+  EXPECT_EQ(reader.head().envelope_id, "QQ+2B1");
+  EXPECT_TRUE(reader.head().smtputf8 && reader.head().utf8_header);
+  EnvelopeRecipient read;
+  ASSERT_TRUE(reader.next_recipient(read));
+  EXPECT_EQ(read.sender, "owner-list@example.com");
+  EXPECT_EQ(read.dsn.notify, notify_success | notify_delay);
+  EXPECT_EQ(read.dsn.original, "rfc822;x@y");
+  ASSERT_TRUE(reader.next_recipient(read));
+  EXPECT_TRUE(read.dsn.empty() && !read.own_sender);
+  EXPECT_EQ(read.sender, head.sender);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(opens({bytes.data(), cut})) << cut;
+}
+
 }  // namespace
 }  // namespace mx::mail
