@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """V50 to V56: headers and bodies made to be slow, to be cut, or to be taken for something else.
-They pass through byte for byte or are refused by their size, in time that grows with their length."""
+They pass through byte for byte or are refused by their size, in time that grows with their
+length."""
 
 import re
 import time
