@@ -1,6 +1,7 @@
 #include "engine/policy/expand.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "engine/policy/find.h"
@@ -84,6 +85,12 @@ Result Expander::add(uint32_t original, std::string_view address, bool with_virt
   seen_.clear();
   maps::KeyText internal;
   if (!maps::unquote_address(internal, address)) return Result::limit;
+  if (!with_virtual ||
+      policy_.virtual_alias_maps.empty()) {  // nothing to look up, most of all mail
+    const ResolvedAddress resolved = resolve(policy_, internal.view());
+    if (resolved.tempfail) return Result::tempfail;
+    if (resolved.address_class != AddressClass::local) return emit(resolved, {});
+  }
   std::vector<std::string> addresses{std::string(internal.view())};
   if (!complete(addresses.front())) return Result::tempfail;
   if (with_virtual) {
@@ -272,9 +279,11 @@ Result Expander::emit(const ResolvedAddress& address, const Alias& from) {
   if (out_.size() == limits::recipients_max) return Result::limit;
   maps::KeyText local;
   if (!maps::quote_local(local, address.local())) return Result::limit;
-  Expansion::Recipient recipient;
+  Expansion::Recipient& recipient = out_.append();
   recipient.original = original_;
+  recipient.owned = false;
   recipient.address = local.view();
+  recipient.sender.clear();
   if (address.local_size != address.text.size())
     recipient.address.append("@").append(address.domain());
   if (from.sender != nullptr) {
@@ -294,27 +303,52 @@ Result Expander::emit(const ResolvedAddress& address, const Alias& from) {
   if (recipient.address.size() > limits::envelope_address_bytes_max ||
       recipient.sender.size() > limits::envelope_address_bytes_max)
     return Result::limit;
-  out_.recipients_.push_back(std::move(recipient));
   return Result::ok;
 }
 
+Expansion::Recipient& Expansion::append() {
+  if (size_ == recipients_.size()) recipients_.emplace_back();
+  return recipients_[size_++];
+}
+
 // The same address out of the same RCPT is one recipient, as with enable_original_recipient = yes.
+bool Expansion::same(const smtp::Transaction& transaction, const Recipient& a,
+                     const Recipient& b) const {
+  const auto original = [&](const Recipient& one) -> std::string_view {
+    return one.original < transaction.recipient_count() ? transaction.recipient(one.original) : "";
+  };
+  return equals_ignoring_case(a.address, b.address) && a.owned == b.owned &&
+         equals_ignoring_case(a.sender, b.sender) && equals_ignoring_case(original(a), original(b));
+}
+
+// Few are compared each with each, without an allocation; many by their keys.
 void Expansion::drop_duplicates(const smtp::Transaction& transaction) {
-  if (recipients_.size() < 2) return;
-  std::unordered_set<std::string> seen;
-  seen.reserve(recipients_.size());
-  std::erase_if(recipients_, [&](const Recipient& one) {
-    const bool named = one.original < transaction.recipient_count();
-    const std::string_view original = named ? transaction.recipient(one.original) : "";
-    std::string key = lower(original) + '\n' + lower(one.address) + '\n';
-    if (one.owned) key += lower(one.sender) + '\n';
-    return !seen.insert(std::move(key)).second;
-  });
+  constexpr uint32_t few = 16;
+  std::unordered_multimap<std::string, uint32_t> kept_by_address;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < size_; ++i) {
+    Recipient& one = recipients_[i];
+    bool known = false;
+    if (size_ <= few) {
+      for (uint32_t k = 0; k < kept && !known; ++k) known = same(transaction, recipients_[k], one);
+    } else {
+      std::string key = lower(one.address);
+      const auto [first, last] = kept_by_address.equal_range(key);
+      known = std::any_of(first, last, [&](const auto& entry) {
+        return same(transaction, recipients_[entry.second], one);
+      });
+      if (!known) kept_by_address.emplace(std::move(key), kept);
+    }
+    if (known) continue;
+    if (kept != i) std::swap(recipients_[kept], one);
+    ++kept;
+  }
+  size_ = kept;
 }
 
 Expansion::Result Expansion::expand(const Policy& policy, const smtp::Transaction& transaction,
                                     const Rewrites& rewrites) {
-  recipients_.clear();  // their memory is used again
+  size_ = 0;
   warnings_.clear();
   deliverable_ = true;
   Expander expander(policy, *this);

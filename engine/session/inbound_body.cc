@@ -176,7 +176,7 @@ void Inbound::build_envelope(Session& s) {
     envelope_.add_recipient(recipient);
   }
   const Bytes bytes = envelope_.bytes();
-  s.envelope.assign(bytes.begin(), bytes.end());
+  s.envelope.append(bytes.data(), bytes.size());
   s.envelope_recipients = static_cast<uint16_t>(expansion_.size());
 }
 
@@ -191,8 +191,9 @@ bool Inbound::advance_commit(Session& s) {
     s.arrival = loop_.wall();
     build_envelope(s);
   }
-  const queue::Status status = s.intake.commit(spool_, s.envelope_recipients, s.envelope,
-                                               sessions_.op(op_body, s.slot).pack());
+  const queue::Status status =
+      s.intake.commit(spool_, s.envelope_recipients, {s.envelope.data(), s.envelope.size()},
+                      sessions_.op(op_body, s.slot).pack());
   if (status == queue::Status::ok) {
     s.committing = true;
     return false;
@@ -213,7 +214,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
   MX_ASSERT(found != nullptr && found->committing);  // a committing session is never freed
   Session& s = *found;
   s.committing = false;
-  const std::vector<std::byte> envelope = std::exchange(s.envelope, {});
+  const SmallVector<std::byte, 256> envelope = std::move(s.envelope);
   if (result.ok) {
     counters_.messages_accepted.add();
     counters_.recipients_accepted.add(s.envelope_recipients);

@@ -48,7 +48,8 @@ struct Inbound::Session {
   WallTime arrival;
   uint64_t promised = 0;  // reserved at MAIL, until the intake takes it over
   uint64_t message_size = 0;
-  std::vector<std::byte> envelope;  // of the message being committed; its recipients are expanded
+  SmallVector<std::byte, 256>
+      envelope;  // of the message being committed; its recipients are expanded
   uint16_t envelope_recipients = 0;
   uint8_t in_flight = 0;   // operations whose completion is still to come
   bool receiving = false;  // one of them is a receive
