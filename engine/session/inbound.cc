@@ -116,7 +116,8 @@ bool Inbound::set_rights(Session& s, bool* may_xclient) {
   const policy::Match xforward = listed(policy.xforward_hosts);
   smtp::ClientRights rights;
   rights.xclient = xclient == policy::Match::yes;
-  rights.xforward = xforward == policy::Match::yes;
+  if (!s.named) s.may_xforward = xforward == policy::Match::yes;
+  rights.xforward = s.may_xforward;  // XCLIENT does not change that, as in Postfix
   rights.discard = s.settings->server.discard_ehlo_keywords;
   maps::ValueText made;
   const maps::Key key{s.ip.view()};

@@ -59,6 +59,7 @@ struct Inbound::Session {
   bool waiting = false;     // for memory or the journal
   bool committing = false;  // handed to the journal, result to come
   bool closing = false;
+  bool may_xforward = false;
   bool limited = false;   // smtpd_client_*_limit are for this client: `prefix`
   bool counted = false;   // … and this connection is one of the table's
   bool debugged = false;  // debug_peer_list

@@ -61,7 +61,9 @@ def end_of_data_ends(case):
                         case.sent)
     in_group = case.sent.count(b"\r\n") > 1 and any(r[:1] in ("4", "5") for r in replies) \
         and case.theirs.endswith("nested MAIL command")
-    return (after_data or after_chunk or in_group) and about_it \
+    # Its server then ends in the next message, and takes replies that it has not sent along.
+    dies = case.theirs == "(closed)" and b"\r\n.\r\n" in case.sent
+    return (after_data or after_chunk or in_group or dies) and about_it \
         and "smtpd_end_of_data_restrictions" in case.settings
 
 
@@ -182,6 +184,8 @@ KNOWN = {
         re.match(rb"(?i)\s*(HELO|EHLO)", case.sent) and "Helo command" in case.ours
         and case.ours[:9] == case.theirs[:9],
     "VRFY does nothing to a message": vrfy_has_no_message,
+    "an unlisted sender is looked at again": lambda case:
+        "Sender address rejected: User unknown" in case.ours and case.theirs[:1] in ("2", "3", "4"),
     "DSN parameters that would break a line, or are too long": dsn_is_strict,
     "a chunk far over the limit is not waited for": chunk_without_end,
     "the bytes of chunks are counted as they come": counted_by_line,

@@ -188,7 +188,7 @@ class Pair:
             if time.monotonic() > end:
                 return None
             time.sleep(0.02)
-        end = time.monotonic() + 3
+        end = time.monotonic() + 8
         while time.monotonic() < end:
             if len(self.sinks["ringmx"].messages) >= len(self.sinks["postfix"].messages):
                 break
