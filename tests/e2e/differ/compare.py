@@ -184,6 +184,9 @@ KNOWN = {
         re.match(rb"(?i)\s*(HELO|EHLO)", case.sent) and "Helo command" in case.ours
         and case.ours[:9] == case.theirs[:9],
     "VRFY does nothing to a message": vrfy_has_no_message,
+    "XCLIENT's address counts for permit_inet_interfaces too": lambda case:
+        any(sent.startswith(b"XCLIENT") and reply.startswith("220") for sent, reply in case.before)
+        and "permit_inet_interfaces" in str(case.settings),
     "an unlisted sender is looked at again": lambda case:
         "Sender address rejected: User unknown" in case.ours and case.theirs[:1] in ("2", "3", "4"),
     "DSN parameters that would break a line, or are too long": dsn_is_strict,
