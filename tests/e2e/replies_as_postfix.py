@@ -183,7 +183,7 @@ def dialogue(rng):
         if rng.random() < 0.2:
             lines.append(rng.choice([
                 "NOOP", "NOOP x", "RSET", "RSET x", "VRFY user@relay.tld", "VRFY", "VRFY foo",
-                "VRFY unknown@relay.tld", "HELP", "EXPN x", "BOGUS", "", "MAIL", "MAIL FROM",
+                "VRFY unknown@relay.tld", "TURN", "EXPN x", "BOGUS", "", "MAIL", "MAIL FROM",
                 "MAIL FROM:", "MAIL FROM:<", "MAIL FROM:a b", "RCPT", "RCPT TO:<>", "RCPT TO:",
                 "RCPT TO: <@>", "DATA x", "EHLO", "HELO", "AUTH PLAIN x", "STARTTLS", "STARTTLS x",
                 "MAIL FROM:<a@b> SIZE=", "QUIT x", "Subject: hello", "GET / HTTP/1.0",
