@@ -86,8 +86,10 @@ def stale_deferral(case):
     text = "requested$|maybe$"
     vrfy = re.match(rb"(?i)VRFY", case.sent) and re.search(text, case.theirs) \
         and case.ours.startswith("252")
-    return vrfy or (re.search(text, case.theirs) and re.search(text, case.ours)
-                    and case.ours[:9] == case.theirs[:9])
+    another_client = any(sent.startswith(b"XCLIENT") and reply.startswith("220")
+                         for sent, reply in case.before)
+    same_code = re.search(text, case.ours) and case.ours[:9] == case.theirs[:9]
+    return vrfy or (re.search(text, case.theirs) and (same_code or another_client))
 
 
 def vrfy_has_no_message(case):
@@ -315,7 +317,8 @@ KNOWN_MAIL = {
     "addresses arrive as they came": lambda left, right, settings:
         completed(left, settings) == completed(right, settings),
     "a bare CR becomes a blank": lambda left, right, settings:
-        without_cr(completed(left, settings)) == without_cr(completed(right, settings)),
+        without_cr(without_long_fields(left, settings))
+        == without_cr(without_long_fields(right, settings)),
 }
 
 
