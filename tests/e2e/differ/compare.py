@@ -69,7 +69,7 @@ def end_of_data_ends(case):
 
 def last_chunk_ends(case):
     """In Postfix before 3.12 the recipients outlive a last chunk that was refused (V20)."""
-    refused = any(re.match(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
+    refused = any(re.search(rb"BDAT \d+ LAST\r\n", sent) and reply[:1] in ("4", "5")
                   for sent, reply in case.before)
     return refused and re.search("Error: (need RCPT command|no valid recipients)$", case.ours)
 
