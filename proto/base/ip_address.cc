@@ -27,6 +27,14 @@ std::string to_string(const IpAddress& address) {
   return text;
 }
 
+IpAddress unmapped(const IpAddress& address) {
+  static constexpr uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  if (!address.v6 || !std::equal(mapped, mapped + 12, address.bytes.begin())) return address;
+  IpAddress v4;
+  std::copy(address.bytes.begin() + 12, address.bytes.end(), v4.bytes.begin());
+  return v4;
+}
+
 IpAddress masked(IpAddress address, size_t prefix_bits) {
   for (size_t i = 0; i < address.bytes.size(); ++i) {
     const size_t kept = std::clamp<size_t>(prefix_bits, i * 8, i * 8 + 8) - i * 8;

@@ -24,6 +24,9 @@ struct IpAddress {
 std::optional<IpAddress> parse_ip_address(std::string_view text);
 std::string to_string(const IpAddress& address);  // no brackets
 
+// An IPv4-mapped IPv6 address (::ffff:a.b.c.d) as the IPv4 address that it stands for.
+IpAddress unmapped(const IpAddress& address);
+
 // The address with the bits behind the first `prefix_bits` cleared.
 IpAddress masked(IpAddress address, size_t prefix_bits);
 

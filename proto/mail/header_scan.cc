@@ -1,5 +1,7 @@
 #include "proto/mail/header_scan.h"
 
+#include <cstring>
+
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
 
@@ -78,9 +80,15 @@ HeaderScan::State HeaderScan::step(char c) {
 
 // Behind a name only: a line with such a byte in the name is none of the header.
 void HeaderScan::look_for_eight_bit(std::string_view bytes) {
-  unsigned char all = 0;
+  constexpr uint64_t high_bits = 0x8080808080808080ULL;
+  uint64_t all = 0;
+  for (; bytes.size() >= sizeof all; bytes.remove_prefix(sizeof all)) {
+    uint64_t eight = 0;
+    std::memcpy(&eight, bytes.data(), sizeof eight);
+    all |= eight;
+  }
   for (const char c : bytes) all |= static_cast<unsigned char>(c);
-  eight_bit_ = eight_bit_ || all >= 0x80;
+  eight_bit_ = eight_bit_ || (all & high_bits) != 0;
 }
 
 void HeaderScan::feed(std::string_view bytes) {

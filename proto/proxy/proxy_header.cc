@@ -35,14 +35,6 @@ uint16_t number_at(std::string_view in, size_t at) {
   return static_cast<uint16_t>(byte_at(in, at) * 256 + byte_at(in, at + 1));
 }
 
-IpAddress plain(const IpAddress& address) {
-  static constexpr uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  if (!address.v6 || !std::equal(mapped, mapped + 12, address.bytes.begin())) return address;
-  IpAddress v4;
-  std::copy(address.bytes.begin() + 12, address.bytes.end(), v4.bytes.begin());
-  return v4;
-}
-
 // Digits without a sign or a leading zero, at most 65535.
 std::optional<uint16_t> port_of(std::string_view text) {
   if (text.empty() || text.size() > 5 || (text.size() > 1 && text.front() == '0'))
@@ -76,8 +68,8 @@ Header parse_line(std::string_view line) {
   if (!destination || destination->v6 != v6) return bad("bad destination address");
   if (!source_port || !destination_port) return bad("bad port");
   header.state = State::proxied;
-  header.source = plain(*source);
-  header.destination = plain(*destination);
+  header.source = unmapped(*source);
+  header.destination = unmapped(*destination);
   header.source_port = *source_port;
   header.destination_port = *destination_port;
   return header;
@@ -130,7 +122,7 @@ IpAddress address_at(std::string_view in, size_t at, bool v6) {
   IpAddress address;
   address.v6 = v6;
   for (size_t i = 0; i < (v6 ? 16 : 4); ++i) address.bytes[i] = byte_at(in, at + i);
-  return plain(address);
+  return unmapped(address);
 }
 
 Header parse_v2(std::string_view in) {

@@ -81,13 +81,7 @@ bool take_address(const AttributeText& value, AttributeText& text, IpAddress& ad
   if (tagged) plain.remove_prefix(5);
   const std::optional<IpAddress> parsed = parse_ip_address(plain);
   if (!parsed || (tagged && !parsed->v6)) return false;
-  address = *parsed;
-  static constexpr uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  if (address.v6 && std::equal(mapped, mapped + 12, address.bytes.begin())) {
-    IpAddress v4;
-    std::copy(address.bytes.begin() + 12, address.bytes.end(), v4.bytes.begin());
-    address = v4;
-  }
+  address = unmapped(*parsed);
   known = true;
   return text.assign(to_string(address));
 }
