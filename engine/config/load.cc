@@ -88,6 +88,7 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_restrictions(values, lists, settings);
   read_codes(values, settings.codes);
   read_queue(values, settings);
+  read_bounces(values, settings.bounces);
   read_resources(values, settings);
   settings.tables = lists.tables();
   for (const Entry& entry : main_cf.entries()) settings.lines.emplace(entry.name, entry.line);

@@ -16,6 +16,7 @@ void read_relay(Evaluator& values, Settings& settings);     // after read_identi
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings);
 void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings);
 void read_codes(Evaluator& values, RejectCodes& codes);
+void read_bounces(Evaluator& values, BounceSettings& bounces);
 void read_queue(Evaluator& values, Settings& settings);  // after read_server
 void read_resources(Evaluator& values, Settings& settings);
 

@@ -16,6 +16,7 @@ namespace mx::config {
 namespace {
 
 constexpr Duration time_max = seconds(INT32_MAX);
+constexpr uint64_t bounce_size_max = 10U << 20;  // a notice is made in memory
 constexpr uint64_t segment_bytes_min = 64ULL << 10, segment_bytes_max = 1ULL << 30;
 constexpr uint64_t queue_bytes_max = 1ULL << 50;
 // Fewer segments than this leave no room for compaction beside what is written.
@@ -209,6 +210,32 @@ void read_queue(Evaluator& values, Settings& settings) {
   queue.maximal_backoff = values.time("maximal_backoff_time", seconds(1), time_max);
   if (queue.minimal_backoff > queue.maximal_backoff)
     values.error("minimal_backoff_time", "is longer than maximal_backoff_time");
+}
+
+void read_bounces(Evaluator& values, BounceSettings& bounces) {
+  bounces.queue_lifetime = values.time("maximal_queue_lifetime", {}, time_max);
+  bounces.bounce_lifetime = values.time("bounce_queue_lifetime", {}, time_max);
+  bounces.delay_warning = values.time("delay_warning_time", {}, time_max);
+  bounces.size_limit = values.integer("bounce_size_limit", 1, bounce_size_max);
+  bounces.soft_bounce = values.boolean("soft_bounce");
+  bounces.bounce_recipient = values.text("bounce_notice_recipient");
+  bounces.double_bounce_recipient = values.text("2bounce_notice_recipient");
+  bounces.delay_recipient = values.text("delay_notice_recipient");
+  for (const Word& word : values.list("notify_classes").words) {
+    const std::string& name = word.text;
+    bounces.notify_bounce |= name == "bounce";
+    bounces.notify_2bounce |= name == "bounce" || name == "2bounce";
+    bounces.notify_delay |= name == "delay";
+    const bool of_the_log = name == "data" || name == "policy" || name == "protocol" ||
+                            name == "resource" || name == "software";
+    if (!of_the_log && name != "bounce" && name != "2bounce" && name != "delay")
+      values.report(word, Severity::error,
+                    fmt::format("notify_classes: \"{}\" is no class", printable(name)));
+  }
+  const std::string& instead = values.text("ringmx_bounce");
+  bounces.quarantine = instead == "quarantine";
+  if (!bounces.quarantine && instead != "dsn")
+    values.error("ringmx_bounce", fmt::format("\"{}\": dsn or quarantine", printable(instead)));
 }
 
 void read_resources(Evaluator& values, Settings& settings) {

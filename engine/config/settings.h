@@ -139,6 +139,20 @@ struct QueueSettings {
   Duration minimal_backoff = seconds(300), maximal_backoff = seconds(4000);
 };
 
+// What senders and the postmaster are told of mail that could not be delivered.
+struct BounceSettings {
+  Duration queue_lifetime = seconds(432'000);   // maximal_queue_lifetime; 0: one attempt
+  Duration bounce_lifetime = seconds(432'000);  // bounce_queue_lifetime: mail with a null sender
+  Duration delay_warning;                       // delay_warning_time; 0: none
+  uint64_t size_limit = 50'000;                 // bounce_size_limit: larger mail: its header only
+  bool soft_bounce = false;                     // nothing is refused for good
+  bool quarantine = false;  // ringmx_bounce: what would be bounced is held instead
+  // notify_classes, and who is told
+  bool notify_bounce = false, notify_2bounce = false, notify_delay = false;
+  std::string bounce_recipient = "postmaster", double_bounce_recipient = "postmaster",
+              delay_recipient = "postmaster";
+};
+
 struct RelaySettings {
   std::vector<NextHop> relayhost;  // tried in order
   // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
@@ -194,6 +208,7 @@ struct Settings {
   RejectCodes codes;
   RelaySettings relay;
   QueueSettings queue;
+  BounceSettings bounces;
   ResourceSettings resources;
   LogSettings log;
   std::vector<std::string> key_files;  // private keys, and certificates that go with them

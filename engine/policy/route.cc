@@ -45,9 +45,12 @@ Route said(Route::Kind kind, smtp::EnhancedCode code, std::string_view instead,
   return answer(kind, code, text.empty() ? instead : text);
 }
 
-Route by_class(const ResolvedAddress& address) {
+Route by_class(const Policy& policy, const ResolvedAddress& address) {
   switch (address.address_class) {
     case AddressClass::local:
+      if (equals_ignoring_case(address.local(), policy.delimiter.double_bounce_sender))
+        return answer(Route::Kind::discard, {2, 0, 0},
+                      "undeliverable postmaster notification discarded");
       return answer(Route::Kind::error, {5, 1, 1},
                     "unknown user: it has no alias, and there is no local delivery here");
     case AddressClass::virtual_alias:
@@ -62,12 +65,12 @@ Route by_class(const ResolvedAddress& address) {
   return route;
 }
 
-Route by_table(const ResolvedAddress& address, std::string_view value) {
+Route by_table(const Policy& policy, const ResolvedAddress& address, std::string_view value) {
   const size_t colon = value.find(':');
   const std::string_view transport = trim(value.substr(0, colon));
   const std::string_view next_hop =
       colon == std::string_view::npos ? std::string_view{} : trim(value.substr(colon + 1));
-  Route route = by_class(address);
+  Route route = by_class(policy, address);
   if (transport.empty()) {  // `:` changes nothing, `:next_hop` only that
     if (next_hop.empty() || route.kind != Route::Kind::hop) return route;
   } else if (transport == "relay" || transport == "smtp") {
@@ -76,7 +79,7 @@ Route by_table(const ResolvedAddress& address, std::string_view value) {
     route.from_table = true;
   } else if (transport == "local" || transport == "virtual") {
     if (transport == "local" && address.address_class == AddressClass::local)
-      return by_class(address);  // what it is anyway: the aliases say where the mail goes
+      return by_class(policy, address);  // what it is anyway: the aliases say where the mail goes
     route = answer(Route::Kind::error, {5, 1, 1}, "there is no local delivery here");
     route.from_table = true;
     return route;
@@ -105,7 +108,7 @@ Route by_table(const ResolvedAddress& address, std::string_view value) {
 Route route(const Policy& policy, std::string_view address) {
   const ResolvedAddress resolved = resolve(policy, address);
   if (resolved.tempfail) return answer(Route::Kind::retry, {4, 3, 0}, "address resolver failure");
-  if (policy.transport_maps.empty()) return by_class(resolved);
+  if (policy.transport_maps.empty()) return by_class(policy, resolved);
   maps::KeyList keys;
   maps::transport_keys(keys, resolved.local().empty() ? maps::null_recipient : resolved.local(),
                        resolved.domain(), policy.transport_style, policy.delimiter);
@@ -113,7 +116,8 @@ Route route(const Policy& policy, std::string_view address) {
   const Found found = find_in(policy.transport_maps, keys.keys(), made);
   if (found.lookup.outcome == maps::Outcome::tempfail)
     return answer(Route::Kind::retry, {4, 3, 0}, "transport_maps: look-up failure");
-  return found.lookup.is_hit() ? by_table(resolved, found.lookup.value) : by_class(resolved);
+  return found.lookup.is_hit() ? by_table(policy, resolved, found.lookup.value)
+                               : by_class(policy, resolved);
 }
 
 }  // namespace mx::policy

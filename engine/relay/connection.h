@@ -60,6 +60,7 @@ struct Outbound::Connection {
   SmallVector<std::string_view, 8> recipients;
   SmallVector<mail::RecipientDsn, 1> dsn;  // one a recipient; empty: nobody asked for anything
   std::string_view sender;                 // of the transaction
+  bool null_sender = false;                // of the message
   Instant assigned, connected;
   // Reading back.
   std::unique_ptr<std::byte, AlignedFree> window;

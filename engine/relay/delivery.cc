@@ -122,7 +122,8 @@ void Outbound::arm_schedule() {
 void Outbound::assign(Connection& c) {
   Work work{};
   while (!shutting_down_ && spool_.journal().accepting() && take_work(c.destination, work)) {
-    if (!spool_.index().find(work.id, c.info)) {  // deleted meanwhile
+    // Deleted, or given up, meanwhile.
+    if (notices_.owns(work.id) || !spool_.index().find(work.id, c.info)) {
       if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
       continue;
     }
@@ -236,6 +237,7 @@ bool Outbound::next_transaction(Connection& c) {
     --c.destination.delivering;
     return true;
   }
+  c.null_sender = envelope.head().sender.empty();
   choose_recipients(c, envelope);
   if (c.positions.empty()) return false;
   c.chunk = 0;
@@ -276,7 +278,7 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
     c.tried[i / 64] |= bit(i);
     if (to == nullptr) {
       settle_local(c.info, i, recipient.address, route);
-      if (route.kind != policy::Route::Kind::discard) c.worst = cut_reason(route.text.view());
+      if (route.kind == policy::Route::Kind::retry) c.worst = cut_reason(route.text.view());
     } else if (to != &c.destination) {
       c.elsewhere |= Mask{1} << to->index;
     } else {
@@ -379,27 +381,58 @@ void Outbound::record(Connection& c, uint32_t position) {
   const smtp::Outcome& outcome = c.client.recipient_outcome(position);
   const Duration total = loop_.wall() - c.info.arrival;
   const Duration sending = loop_.now() - c.assigned;
+  const uint32_t recipient = c.positions[position];
   const bool sent = outcome.result == smtp::Result::sent;
+  const bool refused = outcome.result == smtp::Result::refused && !settings_->bounces.soft_bounce;
   if (sent) {
     counters_.recipients_sent.add();
     c.destination.hop.delivered();
-    const bool known = spool_.journal().mark_done(c.info.id, c.positions[position], 1, loop_.now());
-    MX_ASSERT(known || spool_.journal().failed());
+    if (!report_success(c, position)) {
+      const bool known = spool_.journal().mark_done(c.info.id, recipient, 1, loop_.now());
+      MX_ASSERT(known || spool_.journal().failed());
+    }
   } else {
     ++c.failed_recipients;
-    counters_.recipients_deferred.add();
     if (outcome.result == smtp::Result::unknown) counters_.outcome_unknown.add();
-    c.worst = outcome.text;
+    const std::string_view remote = outcome.code == 0 ? std::string_view{} : c.where();
+    if (refused) {
+      note_refused(c.info, recipient, outcome.enhanced, remote, outcome.text.view());
+    } else {
+      counters_.recipients_deferred.add();
+      c.worst = outcome.text;
+    }
   }
-  // A refusal is kept and tried again, as with soft_bounce: there are no bounces yet.
-  const uint8_t status = sent ? uint8_t{2} : uint8_t{4};
+  const std::string_view where = c.where();
+  const bool answered = !sent && outcome.code != 0;
+  const uint8_t status = sent ? uint8_t{2} : refused ? uint8_t{5} : uint8_t{4};
   log_.line("smtp",
             "{}: to=<{}>, relay={}, delay={:.2g}, delays={:.2g}/0/0/{:.2g}, dsn={}.{}.{}, "
-            "status={} ({}{})",
+            "status={} ({}{}{}{})",
             queue::to_text(c.info.id).view(), observe::Peer{c.recipients[position]}, c.where(),
             total.seconds(), std::max(0.0, (total - sending).seconds()), sending.seconds(), status,
-            outcome.enhanced.subject, outcome.enhanced.detail, sent ? "sent" : "deferred",
-            sent || outcome.code == 0 ? "" : "host said: ", observe::Peer{outcome.text.view()});
+            outcome.enhanced.subject, outcome.enhanced.detail,
+            sent      ? "sent"
+            : refused ? "bounced"
+                      : "deferred",
+            answered ? "host " : "", answered ? where.substr(0, where.rfind(':')) : "",
+            answered ? " said: " : "", observe::Peer{outcome.text.view()});
+}
+
+// The sender wants to hear of success, and the backend will not say it (RFC 3461 5.2.2): we do.
+// False: it needn't be told.
+bool Outbound::report_success(Connection& c, uint32_t position) {
+  if (c.dsn.empty() || (c.dsn[position].notify & mail::notify_success) == 0 ||
+      c.client.capabilities().dsn || settings_->bounces.quarantine)
+    return false;
+  const smtp::Outcome& outcome = c.client.recipient_outcome(position);
+  notices_.add(c.info.id, {.recipient = c.positions[position],
+                           .kind = mail::ReportKind::relayed,
+                           .status_class = 2,
+                           .subject = outcome.enhanced.subject,
+                           .detail = outcome.enhanced.detail,
+                           .remote = std::string(c.where()),
+                           .text = std::string(outcome.text.view())});
+  return true;
 }
 
 // All that goes to this next hop has been tried: the message goes on to another, is done, or waits.
@@ -413,7 +446,7 @@ void Outbound::delivery_over(Connection& c) {
     }
   }
   if (next == nullptr) {
-    go_on(c.info, c.worst.view());
+    attempt_over(c.info, c.worst.view(), c.null_sender);
     release_message(c);
   } else {
     const bool keep = c.message_slot != not_in_memory &&

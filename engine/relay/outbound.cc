@@ -31,7 +31,8 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       counters_(counters),
       schedule_({}, seed),
       connections_(4096),
-      route_reads_(route_reads_max) {
+      route_reads_(route_reads_max),
+      notices_(loop, spool, log, counters) {
   schedule_timer_.kind = timer_schedule;
 }
 
@@ -43,6 +44,8 @@ Outbound::~Outbound() {
 
 // Gives work to idle connections, opens more while there is work for them, and sees to the timer.
 void Outbound::pump() {
+  notices_.pump();
+  take_notices();
   if (!shutting_down_ && spool_.journal().accepting()) {
     route_waiting();
     for (const auto& d : destinations_) pump(*d);
@@ -318,6 +321,7 @@ std::string Outbound::alarm_of(const Destination& d) const {
 
 void Outbound::on_completion(const io::Completion& completion) {
   if (completion.op.kind == op_route) return on_route_read(completion);
+  if (completion.op.kind == op_notice_read) return notices_.on_read(completion);
   Connection* c = connections_.find(completion.op);
   MX_ASSERT(c != nullptr && c->in_flight > 0);
   --c->in_flight;

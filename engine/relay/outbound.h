@@ -31,6 +31,7 @@
 #include "engine/policy/route.h"
 #include "engine/policy/snapshot.h"
 #include "engine/relay/next_hops.h"
+#include "engine/relay/notices.h"
 #include "engine/spool/spool.h"
 #include "proto/mail/envelope.h"
 #include "proto/smtp/client.h"
@@ -72,6 +73,8 @@ class Outbound {
   bool release(queue::MessageId id);
 
   void on_completion(const io::Completion& completion);
+  // Of a message that this folder made: its cookie's kind says so.
+  void on_commit(const queue::CommitResult& result) { notices_.on_commit(result); }
   void on_timer(io::Timer& timer);
   // End of turn: gives waiting messages to connections.
   void pump();
@@ -81,7 +84,10 @@ class Outbound {
 
   // No new deliveries; those under way end.
   void begin_shutdown();
-  uint32_t connections() const { return connections_.used(); }
+  // What must end before the shard's memory may go: connections, reads, commits.
+  uint32_t under_way() const {
+    return connections_.used() + route_reads_.used() + notices_.in_flight();
+  }
   void end_all();
   uint32_t delivering() const { return delivering_; }
   size_t waiting() const;
@@ -139,8 +145,15 @@ class Outbound {
   void dispatch(const queue::MessageInfo& info, const Work& work, Bytes envelope);
   void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
                     const policy::Route& route);
+  // after an attempt
+  void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,
+                    std::string_view remote, std::string_view text);
+  void attempt_over(const queue::MessageInfo& info, std::string_view why, bool null_sender);
+  bool is_expired(const queue::MessageInfo& info, bool null_sender) const;
+  void quarantine(const queue::MessageInfo& info, std::string_view why);
+  void take_notices();
   void go_on(const queue::MessageInfo& info, std::string_view why);
-  void hold(const queue::MessageInfo& info);
+  void hold(const queue::MessageInfo& info, std::string_view why = "held");
   // work
   bool take_work(Destination& d, Work& work);
   bool work_waits(Destination& d);
@@ -159,6 +172,7 @@ class Outbound {
   void transaction_over(Connection& c);
   void delivery_over(Connection& c);
   void record(Connection& c, uint32_t position);
+  bool report_success(Connection& c, uint32_t position);
   void release_message(Connection& c);
   void put_back(Connection& c);
   void arm_schedule();
@@ -180,6 +194,7 @@ class Outbound {
   bool single_ = true;  // all mail goes to relay_
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
+  Notices notices_;
   io::Timer schedule_timer_;
   uint32_t delivering_ = 0;
   bool shutting_down_ = false;

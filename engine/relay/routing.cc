@@ -21,6 +21,7 @@ constexpr uint32_t not_in_memory = UINT32_MAX;
 void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
+  notices_.set_snapshot(snapshot_, settings_);
   schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
   Destination* const relay = destination(settings_->relay.relay_hosts);
   Destination* const other = destination(settings_->relay.default_hosts);
@@ -126,7 +127,7 @@ void Outbound::route_waiting() {
 bool Outbound::read_to_route(queue::MessageId id) {
   if (route_reads_.used() == route_reads_.limit()) return false;
   queue::MessageInfo info;
-  if (!spool_.index().find(id, info)) return true;  // deleted meanwhile
+  if (notices_.owns(id) || !spool_.index().find(id, info)) return true;  // deleted, given up
   const queue::Window window = queue::window_of(info.commit);
   uint32_t slot = 0;
   RouteRead* const read = route_reads_.make(&slot);
@@ -146,7 +147,7 @@ void Outbound::on_route_read(const io::Completion& completion) {
   const RouteRead read = *found;
   route_reads_.free(completion.op.slot);
   queue::MessageInfo info;
-  if (!shutting_down_ && spool_.index().find(read.info.id, info)) {
+  if (!shutting_down_ && !notices_.owns(read.info.id) && spool_.index().find(read.info.id, info)) {
     std::optional<Bytes> payload;
     if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == read.length)
       payload = queue::decode_record({read.window, read.length}, info.commit,
@@ -199,21 +200,23 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     Destination* to = nullptr;
     const policy::Route route = route_of(address, &to);
     settle_local(info, i, address, route);
-    if (route.kind != Kind::discard) why = route.text;
+    if (route.kind == Kind::retry) why = route.text;
   });
-  go_on(info, why.view());
+  attempt_over(info, why.view(), envelope.head().sender.empty());
   if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
 }
 
-// A recipient that needs no connection. Bounces are a later piece of work: until then what can't be
-// delivered stays in the queue.
+// A recipient that needs no connection.
 void Outbound::settle_local(const queue::MessageInfo& info, uint32_t recipient,
                             std::string_view address, const policy::Route& route) {
   const bool discarded = route.kind == Kind::discard;
+  const bool refused = route.kind == Kind::error && !settings_->bounces.soft_bounce;
   if (discarded) {
     counters_.recipients_discarded.add();
     const bool known = spool_.journal().mark_done(info.id, recipient, 1, loop_.now());
     MX_ASSERT(known || spool_.journal().failed());
+  } else if (refused) {
+    note_refused(info, recipient, route.enhanced, {}, route.text.view());
   } else {
     counters_.recipients_deferred.add();
   }
@@ -221,32 +224,14 @@ void Outbound::settle_local(const queue::MessageInfo& info, uint32_t recipient,
   log_.line(discarded ? "discard" : "error",
             "{}: to=<{}>, relay=none, delay={:.2g}, dsn={}.{}.{}, status={} ({})",
             queue::to_text(info.id).view(), observe::Peer{address}, total.seconds(),
-            discarded ? 2 : 4, route.enhanced.subject, route.enhanced.detail,
-            discarded ? "sent" : "deferred", observe::Peer{route.text.view()});
-}
-
-// An attempt is over: the message is done, or waits.
-void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
-  queue::MessageInfo left;
-  if (!spool_.index().find(info.id, left)) {
-    counters_.messages_done.add();
-    log_.line("qmgr", "{}: removed", queue::to_text(info.id).view());
-    return;
-  }
-  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(left.attempts + 1U, UINT16_MAX));
-  const Duration delay = schedule_.delay(attempts);
-  const bool known =
-      spool_.journal().mark_deferred(info.id, loop_.wall() + delay, attempts,
-                                     why.substr(0, limits::defer_reason_bytes_max), loop_.now());
-  MX_ASSERT(known || spool_.journal().failed());
-  schedule_.defer(info.id, loop_.now() + delay);
-}
-
-// The envelope says so until the first mark; from then on the mark does, and mxq -H ends it.
-void Outbound::hold(const queue::MessageInfo& info) {
-  const bool known = spool_.journal().mark_deferred(info.id, held_until, 1, "held", loop_.now());
-  MX_ASSERT(known || spool_.journal().failed());
-  log_.line("qmgr", "{}: placed on hold", queue::to_text(info.id).view());
+            discarded ? 2
+            : refused ? 5
+                      : 4,
+            route.enhanced.subject, route.enhanced.detail,
+            discarded ? "sent"
+            : refused ? "bounced"
+                      : "deferred",
+            observe::Peer{route.text.view()});
 }
 
 }  // namespace mx::relay

@@ -1,8 +1,8 @@
 // From DATA to the 250: receiving the body, the commit, and what is logged of a message.
 
-#include <ctime>
 #include <optional>
 
+#include "engine/observe/local_zone.h"
 #include "engine/policy/expand.h"
 #include "engine/session/inbound.h"
 #include "engine/session/session.h"
@@ -11,19 +11,6 @@
 
 namespace mx::session {
 namespace {
-
-// The zone that the machine is set to, looked up once a minute at most.
-mail::TimeZone local_zone(WallTime now) {
-  thread_local int64_t checked_minute = -1;
-  thread_local mail::TimeZone zone;
-  const int64_t minute = now.seconds() / 60;
-  if (minute == checked_minute) return zone;
-  checked_minute = minute;
-  const time_t at = now.seconds();
-  tm local;
-  if (::localtime_r(&at, &local)) zone = {static_cast<int>(local.tm_gmtoff / 60), local.tm_zone};
-  return zone;
-}
 
 // What a recipient asked for, for whom it became. An address that became several is answered here
 // (RFC 3461 5.2.7.3): nobody behind it reports success again.
@@ -60,7 +47,7 @@ void Inbound::begin_body(Session& s) {
   fields.esmtp = s.server.esmtp();
   fields.utf8 = tx.options().smtputf8;
   fields.time = loop_.wall();
-  fields.zone = local_zone(fields.time);
+  fields.zone = observe::local_zone(fields.time);
   char header[limits::header_block_bytes_max];
   const std::optional<size_t> written = mail::write_received(fields, header);
   MX_ASSERT(written.has_value());

@@ -183,7 +183,12 @@ void Shard::Runtime::on_timer(io::Timer& timer) {
 
 void Shard::Runtime::end_of_turn() {
   queue::CommitResult result;
-  while (spool->journal().next_result(result)) inbound->on_commit(result);
+  while (spool->journal().next_result(result)) {
+    if (relay::is_relay_op(io::Op::unpack(result.cookie).kind))
+      outbound->on_commit(result);
+    else
+      inbound->on_commit(result);
+  }
   inbound->resume_waiting();
   session::Accepted accepted;
   while (inbound->next_accepted(accepted)) outbound->add(accepted.id, accepted.message_slot);
@@ -229,7 +234,7 @@ void Shard::Runtime::begin_shutdown() {
 // Everything has ended in order, or the time is up and what is durable is durable.
 bool Shard::Runtime::finished() {
   if (!shutting_down || accepts_in_flight > 0) return false;
-  return inbound->sessions() == 0 && outbound->connections() == 0 &&
+  return inbound->sessions() == 0 && outbound->under_way() == 0 &&
          (spool->journal().idle() || spool->journal().failed()) && !spool->journal().busy();
 }
 

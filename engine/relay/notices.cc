@@ -1,0 +1,398 @@
+#include "engine/relay/notices.h"
+
+#include <algorithm>
+
+#include "engine/observe/local_zone.h"
+#include "engine/policy/expand.h"
+#include "proto/base/assert.h"
+#include "proto/base/text.h"
+
+namespace mx::relay {
+namespace {
+
+constexpr uint32_t jobs_max = 32;
+
+using Kind = mail::ReportKind;
+
+bool wants(const mail::RecipientDsn& dsn, Kind kind) {
+  switch (kind) {
+    case Kind::failed:
+      return dsn.notify == 0 || (dsn.notify & mail::notify_failure) != 0;
+    case Kind::delayed:
+      return dsn.notify == 0 || (dsn.notify & mail::notify_delay) != 0;
+    case Kind::relayed:
+      break;
+  }
+  return (dsn.notify & mail::notify_success) != 0;
+}
+
+// The header block ends where the original's own header ends.
+bool has_whole_header(std::string_view content) {
+  return content.find("\r\n\r\n") != std::string_view::npos;
+}
+
+}  // namespace
+
+Notices::Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
+                 observe::Counters& counters)
+    : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(jobs_max) {}
+
+Notices::~Notices() {
+  jobs_.each([&](uint32_t, Job& job) {
+    if (job.draft.open()) spool_.journal().abandon(job.draft);
+  });
+}
+
+void Notices::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
+  snapshot_ = std::move(snapshot);
+  settings_ = std::move(settings);
+}
+
+void Notices::add(queue::MessageId id, NoticeRow row) {
+  rows_[id].push_back(std::move(row));
+}
+
+const std::vector<NoticeRow>* Notices::rows(queue::MessageId id) const {
+  const auto found = rows_.find(id);
+  return found == rows_.end() ? nullptr : &found->second;
+}
+
+void Notices::begin(NoticeCause cause) {
+  const bool fresh = owned_.insert(cause.id).second;
+  MX_ASSERT(fresh);
+  waiting_.push_back(std::move(cause));
+}
+
+void Notices::start() {
+  while (!waiting_.empty() && jobs_.used() < jobs_.limit()) {
+    uint32_t slot = 0;
+    Job& job = *jobs_.make(&slot);
+    job.cause = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (const auto found = rows_.find(job.cause.id); found != rows_.end()) {
+      job.rows = std::move(found->second);
+      rows_.erase(found);
+    }
+    if (!spool_.index().find(job.cause.id, job.info)) {  // deleted meanwhile
+      finish(job, slot, true);
+      continue;
+    }
+    read(job, slot, job.info.commit, queue::RecordType::commit);
+  }
+}
+
+void Notices::read(Job& job, uint32_t slot, const queue::Extent& extent, queue::RecordType type) {
+  const queue::Window window = queue::window_of(extent);
+  job.extent = extent;
+  job.extent_type = type;
+  job.window.reset(static_cast<std::byte*>(std::aligned_alloc(queue::block_bytes, window.length)));
+  MX_ASSERT(job.window != nullptr);
+  job.reading = true;
+  ++in_flight_;
+  loop_.ring.read(spool_.files().fd(extent.segment), {job.window.get(), window.length},
+                  window.offset, jobs_.op(op_notice_read, slot));
+}
+
+void Notices::on_read(const io::Completion& completion) {
+  --in_flight_;
+  const uint32_t slot = completion.op.slot;
+  Job* const found = jobs_.find(completion.op);
+  MX_ASSERT(found != nullptr);
+  Job& job = *found;
+  job.reading = false;
+  const queue::Window window = queue::window_of(job.extent);
+  std::optional<Bytes> payload;
+  if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == window.length)
+    payload =
+        queue::decode_record({job.window.get(), window.length}, job.extent,
+                             spool_.pool().life(job.extent.segment), job.extent_type, job.info.id);
+  if (!payload) {
+    log_.line("bounce", "warning: {}: can't be read back from the queue for a notice",
+              queue::to_text(job.info.id).view());
+    return finish(job, slot, false);
+  }
+  if (job.extent_type == queue::RecordType::commit) {
+    if (!take_commit(job, *payload)) return finish(job, slot, false);
+    plan(job);
+  } else {
+    job.content += as_text(*payload);
+    ++job.chunk;
+  }
+  job.window.reset();
+  read_on(job, slot);
+}
+
+bool Notices::take_commit(Job& job, Bytes payload) {
+  queue::CommitView commit;
+  if (!commit.open(payload)) return false;
+  const Bytes envelope = commit.envelope();
+  job.envelope.assign(envelope.begin(), envelope.end());
+  for (uint32_t i = 0; i < commit.chunk_count(); ++i) job.chunks.push_back(commit.chunk(i));
+  return true;
+}
+
+// Which notices there will be.
+void Notices::plan(Job& job) {
+  mail::EnvelopeReader envelope;
+  if (!envelope.open(job.envelope)) return;
+  std::sort(job.rows.begin(), job.rows.end(),
+            [](const NoticeRow& a, const NoticeRow& b) { return a.recipient < b.recipient; });
+  const size_t noted = job.rows.size();
+  size_t next = 0;
+  mail::EnvelopeRecipient recipient;
+  for (uint32_t i = 0; envelope.next_recipient(recipient); ++i) {
+    while (next < noted && job.rows[next].recipient < i) ++next;
+    if (next < noted && job.rows[next].recipient == i) {
+      plan_row(job, static_cast<uint32_t>(next), envelope.head(), recipient);
+    } else if ((job.cause.expired || job.cause.delayed) &&
+               spool_.index().is_pending(job.info.id, i)) {
+      job.rows.push_back({.recipient = i,
+                          .kind = job.cause.expired ? Kind::failed : Kind::delayed,
+                          .status_class = 4,
+                          .subject = 4,
+                          .detail = job.cause.expired ? uint16_t{7} : uint16_t{1},
+                          .remote = {},
+                          .text = job.cause.why});
+      plan_row(job, static_cast<uint32_t>(job.rows.size()) - 1, envelope.head(), recipient);
+    }
+  }
+}
+
+void Notices::plan_row(Job& job, uint32_t row, const mail::EnvelopeHead& head,
+                       const mail::EnvelopeRecipient& recipient) {
+  const config::BounceSettings& bounces = settings_->bounces;
+  const Kind kind = job.rows[row].kind;
+  const std::string& origin = settings_->domains.myorigin;
+  const std::string double_bounce = settings_->domains.double_bounce_sender + "@" + origin;
+  const auto postmaster = [&](const std::string& who, bool whole) {
+    Notice notice{.to = who,
+                  .from = double_bounce,
+                  .kind = kind,
+                  .to_postmaster = true,
+                  .whole = whole,
+                  .rows = {}};
+    if (notice.to.find('@') == std::string::npos) notice.to += "@" + origin;
+    want(job, std::move(notice), row);
+  };
+  const std::string_view sender = recipient.sender;
+  if (sender.empty() || equals_ignoring_case(sender, double_bounce)) {
+    if (kind == Kind::failed && sender.empty() && bounces.notify_2bounce)
+      postmaster(bounces.double_bounce_recipient, true);
+    return;
+  }
+  if (kind == Kind::failed && bounces.notify_bounce) postmaster(bounces.bounce_recipient, false);
+  if (kind == Kind::delayed && bounces.notify_delay) postmaster(bounces.delay_recipient, false);
+  if (!wants(recipient.dsn, kind)) return;
+  const bool whole = kind == Kind::failed && head.dsn_return != mail::DsnReturn::headers;
+  want(job,
+       {.to = std::string(sender),
+        .from = {},
+        .kind = kind,
+        .to_postmaster = false,
+        .whole = whole,
+        .rows = {}},
+       row);
+}
+
+void Notices::want(Job& job, Notice notice, uint32_t row) {
+  mail::EnvelopeReader envelope;
+  const bool readable = envelope.open(job.envelope);
+  MX_ASSERT(readable);
+  notice.whole = notice.whole && envelope.head().size <= settings_->bounces.size_limit;
+  for (Notice& have : job.notices) {
+    if (have.to != notice.to || have.from != notice.from || have.kind != notice.kind ||
+        have.to_postmaster != notice.to_postmaster)
+      continue;
+    have.rows.push_back(row);
+    return;
+  }
+  notice.rows.push_back(row);
+  job.notices.push_back(std::move(notice));
+}
+
+bool Notices::content_is_enough(const Job& job) const {
+  if (job.notices.empty() || job.chunk == job.chunks.size()) return true;
+  for (const Notice& notice : job.notices)
+    if (notice.whole) return false;
+  return job.content.size() > settings_->bounces.size_limit || has_whole_header(job.content);
+}
+
+void Notices::read_on(Job& job, uint32_t slot) {
+  if (content_is_enough(job)) return go_on(job, slot);
+  const queue::ChunkRef& chunk = job.chunks[job.chunk];
+  read(job, slot, chunk.extent, chunk.type);
+}
+
+// The notice's text and envelope. False: a table can't be asked.
+bool Notices::compose(Job& job) {
+  const Notice& notice = job.notices[job.notice];
+  mail::EnvelopeReader envelope;
+  const bool readable = envelope.open(job.envelope);
+  MX_ASSERT(readable);
+  std::vector<mail::EnvelopeRecipient> recipients;
+  mail::EnvelopeRecipient one;
+  while (envelope.next_recipient(one)) recipients.push_back(one);
+  std::vector<mail::ReportedRecipient> reported;
+  for (const uint32_t at : notice.rows) {
+    const NoticeRow& row = job.rows[at];
+    const mail::EnvelopeRecipient& recipient = recipients[row.recipient];
+    reported.push_back({recipient.address, recipient.dsn.original, row.status_class, row.subject,
+                        row.detail, row.remote, row.text});
+  }
+  const WallTime now = loop_.wall();
+  spool_.journal().begin(job.draft, now);
+  const queue::MessageIdText id = queue::to_text(job.draft.id());
+  const queue::MessageIdText original_id = queue::to_text(job.info.id);
+  const config::BounceSettings& bounces = settings_->bounces;
+  mail::Report report;
+  report.kind = notice.kind;
+  report.to_postmaster = notice.to_postmaster;
+  report.hostname = settings_->hostname;
+  report.mail_name = settings_->mail_name;
+  report.report_id = id.view();
+  report.to = notice.to;
+  report.original_id = original_id.view();
+  report.sender = recipients[job.rows[notice.rows.front()].recipient].sender;
+  report.envelope_id = envelope.head().envelope_id;
+  report.arrival = job.info.arrival;
+  report.now = now;
+  report.zone = observe::local_zone(now);
+  report.delay_warning = bounces.delay_warning;
+  report.lifetime = bounces.queue_lifetime;
+  report.recipients = reported;
+  report.content_is_whole = notice.whole;
+  report.content = notice.whole ? std::string_view(job.content)
+                                : mail::header_lines(job.content, bounces.size_limit);
+  job.text = mail::write_report(report);
+  job.written = 0;
+  job.composed = true;
+  return build_envelope(job, notice);
+}
+
+// A notice goes where any mail to this address goes (virtual_alias_maps, aliases).
+bool Notices::build_envelope(Job& job, const Notice& notice) {
+  policy::Expansion expansion;
+  if (expansion.expand(snapshot_->policy, notice.to) != policy::Expansion::Result::ok) return false;
+  mail::EnvelopeHead head;
+  head.esmtp = true;
+  head.eight_bit = job.text.eight_bit;
+  head.smtputf8 = head.utf8_header = job.text.utf8;
+  head.arrival = job.draft.arrival();
+  head.size = job.text.header.size() + job.text.body.size();
+  head.client_name = "localhost";
+  head.client_address = "127.0.0.1";
+  head.sender = notice.from;
+  mail::EnvelopeWriter writer;
+  writer.begin(head);
+  for (uint32_t i = 0; i < expansion.size(); ++i) {
+    mail::EnvelopeRecipient recipient;
+    recipient.address = expansion.address(i);
+    recipient.dsn.notify = mail::notify_never;
+    writer.add_recipient(recipient);
+  }
+  const Bytes bytes = writer.bytes();
+  job.report_envelope.assign(bytes.begin(), bytes.end());
+  job.report_recipients = static_cast<uint16_t>(expansion.size());
+  return true;
+}
+
+// Writes notices until one has to wait for the journal, or all are durable.
+void Notices::go_on(Job& job, uint32_t slot) {
+  queue::Journal& journal = spool_.journal();
+  while (job.notice < job.notices.size()) {
+    if (!job.composed && !compose(job)) return finish(job, slot, false);
+    if (job.report_recipients == 0) {  // an alias throws its mail away
+      journal.abandon(job.draft);
+      ++job.notice;
+      job.composed = false;
+      continue;
+    }
+    const std::string& header = job.text.header;
+    const std::string& body = job.text.body;
+    queue::Status status = queue::Status::ok;
+    while (status == queue::Status::ok && job.written < header.size() + body.size()) {
+      const bool in_header = job.written < header.size();
+      const std::string_view all = in_header ? std::string_view(header) : std::string_view(body);
+      const std::string_view piece = all.substr(
+          in_header ? job.written : job.written - header.size(), journal.chunk_bytes_max());
+      status = journal.append_chunk(job.draft,
+                                    in_header ? queue::ChunkKind::header : queue::ChunkKind::body,
+                                    as_bytes(piece));
+      if (status == queue::Status::ok) job.written += piece.size();
+    }
+    if (status == queue::Status::ok)
+      status = journal.commit(job.draft, job.report_recipients, job.report_envelope,
+                              jobs_.op(op_notice_commit, slot).pack());
+    if (status == queue::Status::later) return;
+    if (status != queue::Status::ok) {
+      log_.line("bounce", "warning: {}: no room in the queue for a notice",
+                queue::to_text(job.info.id).view());
+      return finish(job, slot, false);
+    }
+    job.committing = true;
+    ++in_flight_;
+    return;
+  }
+  finish(job, slot, true);
+}
+
+void Notices::on_commit(const queue::CommitResult& result) {
+  const io::Op op = io::Op::unpack(result.cookie);
+  Job* const job = jobs_.find(op);
+  MX_ASSERT(job != nullptr && job->committing);
+  --in_flight_;
+  job->committing = false;
+  if (!result.ok) return finish(*job, op.slot, false);
+  log_notice(*job, result.id);
+  counters_.recipients_generated.add(job->report_recipients);
+  generated_.push_back(result.id);
+  ++job->notice;
+  job->composed = false;
+  go_on(*job, op.slot);
+}
+
+void Notices::log_notice(const Job& job, queue::MessageId id) {
+  const Notice& notice = job.notices[job.notice];
+  const char* what = notice.kind == Kind::failed    ? "non-delivery notification"
+                     : notice.kind == Kind::delayed ? "delay notification"
+                                                    : "delivery status notification";
+  log_.line("bounce", "{}: {} {}: {}", queue::to_text(job.info.id).view(),
+            notice.to_postmaster ? "postmaster" : "sender", what, queue::to_text(id).view());
+}
+
+void Notices::finish(Job& job, uint32_t slot, bool told) {
+  if (job.draft.open()) spool_.journal().abandon(job.draft);
+  for (const NoticeRow& row : job.rows) {
+    // A success that could not be told is a success all the same.
+    if (row.kind == Kind::delayed || (!told && row.kind == Kind::failed)) continue;
+    if (!spool_.journal().mark_done(job.info.id, row.recipient, 1, loop_.now())) continue;
+    if (row.kind == Kind::failed) counters_.recipients_bounced.add();
+  }
+  job.cause.told = told;
+  ended_.push_back(std::move(job.cause));
+  jobs_.free(slot);
+}
+
+void Notices::pump() {
+  jobs_.each([&](uint32_t slot, Job& job) {
+    if (!job.reading && !job.committing) go_on(job, slot);
+  });
+  start();
+}
+
+bool Notices::next_ended(NoticeCause& cause) {
+  if (ended_.empty()) return false;
+  cause = std::move(ended_.front());
+  ended_.pop_front();
+  owned_.erase(cause.id);
+  return true;
+}
+
+bool Notices::next_generated(queue::MessageId& id) {
+  if (generated_.empty()) return false;
+  id = generated_.front();
+  generated_.pop_front();
+  return true;
+}
+
+}  // namespace mx::relay

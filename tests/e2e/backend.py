@@ -1,0 +1,99 @@
+"""A backend whose answers a test decides: an SMTP server of the standard library's sockets.
+
+answers(stage, argument) is asked at each of greeting, EHLO, MAIL, RCPT, DATA and dot; it returns a
+reply ("550 5.1.1 no"), None for the usual one, or raises HangUp. What was taken is in `messages`.
+"""
+
+import socketserver
+import threading
+
+
+class HangUp(Exception):
+    pass
+
+
+class Handler(socketserver.StreamRequestHandler):
+    def say(self, reply):
+        self.wfile.write(reply.encode() + b"\r\n")
+
+    def answer(self, stage, argument, usual):
+        reply = self.server.owner.answers(stage, argument) or usual
+        self.say(reply)
+        return reply[0] in "23"
+
+    def handle(self):
+        try:
+            self.dialogue()
+        except (HangUp, ConnectionError):
+            pass
+
+    def dialogue(self):
+        owner = self.server.owner
+        if not self.answer("greeting", "", "220 backend ESMTP"):
+            return
+        sender, recipients = None, []
+        while line := self.rfile.readline():
+            command = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+            verb = command[:4].upper()
+            if verb in ("EHLO", "HELO"):
+                lines = ["backend", *owner.extensions] if verb == "EHLO" else ["backend"]
+                usual = "\r\n".join(f"250{'-' if i + 1 < len(lines) else ' '}{text}"
+                                    for i, text in enumerate(lines))
+                self.answer("EHLO", command, usual)
+            elif verb == "MAIL":
+                sender, recipients = command, []
+                if not self.answer("MAIL", command, "250 2.1.0 Ok"):
+                    sender = None
+            elif verb == "RCPT":
+                if self.answer("RCPT", command, "250 2.1.5 Ok"):
+                    recipients.append(command)
+            elif verb == "DATA":
+                if not recipients:
+                    self.say("554 5.5.1 no valid recipients")
+                elif self.answer("DATA", "", "354 go on"):
+                    body = b""
+                    while (text := self.rfile.readline()) not in (b".\r\n", b""):
+                        body += text[1:] if text.startswith(b".") else text
+                    if not text:
+                        return
+                    if self.answer("dot", body, "250 2.0.0 Ok: queued as TEST"):
+                        with owner.lock:
+                            owner.messages.append({"mail": sender, "rcpt": recipients,
+                                                   "body": body})
+            elif verb == "RSET":
+                self.say("250 2.0.0 Ok")
+            elif verb == "QUIT":
+                self.say("221 2.0.0 Bye")
+                return
+            else:
+                self.say("502 5.5.2 not known")
+
+
+class Backend:
+    def __init__(self, answers=lambda stage, argument: None,
+                 extensions=("PIPELINING", "8BITMIME", "SIZE 0")):
+        self.answers = answers
+        self.extensions = extensions
+        self.messages = []
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.owner = self
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def to(self, address):
+        """The messages that name this recipient."""
+        with self.lock:
+            return [m for m in self.messages if any(f"<{address}>" in r for r in m["rcpt"])]
