@@ -175,7 +175,8 @@ MessageInfo Index::info_of(const Entry& entry) const {
           .next_attempt = {entry.next_attempt_us},
           .recipient_count = entry.recipient_count,
           .pending_count = entry.pending_count,
-          .attempts = entry.attempts};
+          .attempts = entry.attempts,
+          .warned = entry.warned};
 }
 
 bool Index::find(MessageId id, MessageInfo& info) const {

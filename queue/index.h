@@ -28,6 +28,7 @@ struct MessageInfo {
   uint16_t recipient_count = 0;
   uint16_t pending_count = 0;
   uint16_t attempts = 0;
+  bool warned = false;  // the sender knows of the delay
 };
 
 class Index {
@@ -74,6 +75,7 @@ class Index {
     bool dirty = false;   // its state is to be written
     bool spans = false;   // chunks in other segments than the commit's: see Journal
     bool marked = false;  // a state record exists
+    bool warned = false;
   };
   static_assert(sizeof(Entry) <= 80);
 

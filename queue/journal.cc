@@ -67,6 +67,7 @@ bool Journal::adopt(const RecoveredMessage& message) {
   entry.attempts = message.attempts;
   entry.next_attempt_us = message.next_attempt.us;
   entry.marked = message.marked;
+  entry.warned = message.warned;
   index_.set_reason(entry, message.reason);
   entry.spans = !message.other_segments.empty();
   if (entry.spans) other_segments_[message.id] = message.other_segments;

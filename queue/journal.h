@@ -126,6 +126,8 @@ class Journal {
   // refused.
   [[nodiscard]] bool mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts,
                                    std::string_view reason, Instant now);
+  // Its sender knows of the delay.
+  [[nodiscard]] bool mark_warned(MessageId id, Instant now);
 
   // --- the device
   // Starts the next operation when none is under way and there is something to write.

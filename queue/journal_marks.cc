@@ -38,6 +38,14 @@ bool Journal::mark_deferred(MessageId id, WallTime next_attempt, uint16_t attemp
   return true;
 }
 
+bool Journal::mark_warned(MessageId id, Instant now) {
+  const uint32_t slot = index_.lookup(id);
+  if (slot == Index::none || index_.entries_[slot].pending_count == 0) return false;
+  index_.entries_[slot].warned = true;
+  make_dirty(slot, now);
+  return true;
+}
+
 void Journal::make_dirty(uint32_t slot, Instant now) {
   Index::Entry& entry = index_.entries_[slot];
   if (entry.dirty) return;
@@ -112,6 +120,7 @@ bool Journal::stage_state(uint32_t slot) {
               {.next_attempt = {entry.next_attempt_us},
                .attempts = entry.attempts,
                .recipient_count = entry.recipient_count,
+               .warned = entry.warned,
                .pending = std::as_bytes(std::span(words, pending_bytes(entry.recipient_count) / 8)),
                .reason = reason});
   seal_record(record, batch.life, batch.offset + batch.used,

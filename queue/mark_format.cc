@@ -7,6 +7,9 @@
 #include "proto/base/limits.h"
 
 namespace mx::queue {
+namespace {
+constexpr uint16_t flag_warned = 1;
+}
 
 void write_state(std::byte* to, const StateMark& mark) {
   MX_ASSERT(mark.pending.size() == pending_bytes(mark.recipient_count));
@@ -15,7 +18,7 @@ void write_state(std::byte* to, const StateMark& mark) {
   store_le(to + 8, mark.attempts);
   store_le(to + 10, mark.recipient_count);
   store_le(to + 12, static_cast<uint16_t>(mark.reason.size()));
-  store_le(to + 14, uint16_t{0});
+  store_le(to + 14, static_cast<uint16_t>(mark.warned ? flag_warned : 0));
   std::memcpy(to + state_head_bytes, mark.pending.data(), mark.pending.size());
   if (!mark.reason.empty())
     std::memcpy(to + state_head_bytes + mark.pending.size(), mark.reason.data(),
@@ -29,6 +32,7 @@ bool parse_state(Bytes payload, StateMark& mark) {
   mark.attempts = load_le<uint16_t>(from + 8);
   mark.recipient_count = load_le<uint16_t>(from + 10);
   const uint32_t reason_length = load_le<uint16_t>(from + 12);
+  mark.warned = (load_le<uint16_t>(from + 14) & flag_warned) != 0;
   if (reason_length > limits::defer_reason_bytes_max ||
       payload.size() != state_bytes(mark.recipient_count, reason_length))
     return false;

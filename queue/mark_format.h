@@ -14,12 +14,13 @@
 
 namespace mx::queue {
 
-// STATE: i64 next attempt, u16 attempts, u16 recipients, u16 reason length, u16 zero, bitmap of
-// pending recipients in u64 words, reason.
+// STATE: i64 next attempt, u16 attempts, u16 recipients, u16 reason length, u16 flags (1: the
+// sender was warned of the delay), bitmap of pending recipients in u64 words, reason.
 struct StateMark {
   WallTime next_attempt = {};
   uint16_t attempts = 0;
   uint16_t recipient_count = 0;
+  bool warned = false;
   Bytes pending = {};  // words of 64 recipients, little-endian
   std::string_view reason = {};
 };

@@ -286,11 +286,13 @@ void Recovery::apply_state(SeenCommit& commit, const StateMark& mark, uint32_t h
   RecoveredMessage& message = commit.message;
   if (commit.finished || mark.recipient_count != message.recipient_count) return;
   const bool news = !message.marked || message.attempts != mark.attempts ||
-                    message.next_attempt != mark.next_attempt || message.reason != mark.reason;
+                    message.next_attempt != mark.next_attempt || message.reason != mark.reason ||
+                    message.warned != mark.warned;
   const std::vector<uint64_t> before = commit.pending;
   message.attempts = mark.attempts;
   message.next_attempt = mark.next_attempt;
   message.reason = mark.reason;
+  message.warned = mark.warned;
   message.marked = true;
   const size_t words = mark.pending.size() / 8;
   if (commit.pending.empty()) commit.pending.assign(words, ~uint64_t{0});

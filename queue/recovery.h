@@ -30,6 +30,7 @@ struct RecoveredMessage {
   WallTime arrival;
   WallTime next_attempt;
   bool marked = false;  // a state record exists
+  bool warned = false;  // the sender knows of the delay
   std::vector<std::pair<uint32_t, uint32_t>>
       pending;  // [first, count) ranges of unfinished recipients
   std::string reason;

@@ -14,42 +14,45 @@ Duration Schedule::delay(uint32_t attempts) {
   return {from + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(to - from) + 1))};
 }
 
-void Schedule::defer(MessageId id, Instant due) {
-  heap_.push_back({due, id});
+void Schedule::defer(Turn turn, Instant due) {
+  const auto due_ms = static_cast<uint64_t>(std::max<int64_t>(due.us + 999, 0)) / 1000;
+  heap_.push_back(
+      {.due_ms = due_ms & ((uint64_t{1} << 48) - 1), .attempts = turn.attempts, .id = turn.id});
   std::push_heap(heap_.begin(), heap_.end(), later);
 }
 
-void Schedule::restore(MessageId id, WallTime next_attempt, WallTime wall_now, Instant now) {
+void Schedule::restore(Turn turn, WallTime next_attempt, WallTime wall_now, Instant now) {
   const Duration wait = next_attempt - wall_now;
   if (next_attempt.us == 0 || wait.us <= 0) {
-    add_ready(id);
+    add_ready(turn);
   } else {
-    defer(id, now + std::min(wait, backoff_.maximal));
+    defer(turn, now + std::min(wait, backoff_.maximal));
   }
 }
 
-std::optional<MessageId> Schedule::next_ready(Instant now) {
-  while (!heap_.empty() && heap_.front().due <= now) {
+std::optional<Turn> Schedule::next_ready(Instant now) {
+  while (!heap_.empty() && heap_.front().due() <= now) {
     std::pop_heap(heap_.begin(), heap_.end(), later);
-    ready_.push_back(heap_.back().id);
+    ready_.push_back({heap_.back().id, static_cast<uint16_t>(heap_.back().attempts)});
     heap_.pop_back();
   }
   if (ready_.empty()) return std::nullopt;
-  const MessageId id = ready_.front();
+  const Turn turn = ready_.front();
   ready_.pop_front();
-  return id;
+  return turn;
 }
 
 std::optional<Instant> Schedule::next_due(Instant now) const {
   if (!ready_.empty()) return now;
   if (heap_.empty()) return std::nullopt;
-  return std::max(heap_.front().due, now);
+  return std::max(heap_.front().due(), now);
 }
 
 void Schedule::wake_all() {
   std::sort(heap_.begin(), heap_.end(),
             [](const Waiting& a, const Waiting& b) { return later(b, a); });
-  for (const Waiting& waiting : heap_) ready_.push_back(waiting.id);
+  for (const Waiting& waiting : heap_)
+    ready_.push_back({waiting.id, static_cast<uint16_t>(waiting.attempts)});
   heap_.clear();
 }
 

@@ -23,6 +23,13 @@ struct Backoff {
   Duration maximal = seconds(4000);  // maximal_backoff_time
 };
 
+// A message's turn to be tried. It counts only while the message still has had that many attempts:
+// what was held, released or tried otherwise since then has another turn.
+struct Turn {
+  MessageId id;
+  uint16_t attempts = 0;
+};
+
 class Schedule {
  public:
   Schedule(Backoff backoff, uint64_t seed) : backoff_(backoff), prng_(seed) {}
@@ -33,14 +40,14 @@ class Schedule {
   // spread by a quarter either way within these bounds.
   Duration delay(uint32_t attempts);
 
-  void add_ready(MessageId id) { ready_.push_back(id); }
-  void defer(MessageId id, Instant due);
+  void add_ready(Turn turn) { ready_.push_back(turn); }
+  void defer(Turn turn, Instant due);
   // After a restart: the wall-clock time becomes a waiting time of at most `maximal`, whatever the
   // clock did.
-  void restore(MessageId id, WallTime next_attempt, WallTime wall_now, Instant now);
+  void restore(Turn turn, WallTime next_attempt, WallTime wall_now, Instant now);
 
   // The next message to try, taken out.
-  std::optional<MessageId> next_ready(Instant now);
+  std::optional<Turn> next_ready(Instant now);
   // When next_ready() may have something again; nothing when all is empty. `now` when something is
   // ready.
   std::optional<Instant> next_due(Instant now) const;
@@ -50,17 +57,20 @@ class Schedule {
   size_t deferred_count() const { return heap_.size(); }
 
  private:
-  struct Waiting {
-    Instant due;
+  struct Waiting {  // 16 bytes: there may be a million
+    uint64_t due_ms : 48;
+    uint64_t attempts : 16;
     MessageId id;
+    Instant due() const { return {static_cast<int64_t>(due_ms) * 1000}; }
   };
+  static_assert(sizeof(Waiting) == 16);
   static bool later(const Waiting& a, const Waiting& b) {
-    return a.due != b.due ? a.due > b.due : a.id > b.id;
+    return a.due_ms != b.due_ms ? a.due_ms > b.due_ms : a.id > b.id;
   }
 
   Backoff backoff_;
   Prng prng_;
-  std::deque<MessageId> ready_;
+  std::deque<Turn> ready_;
   std::vector<Waiting> heap_;
 };
 

@@ -10,6 +10,9 @@ namespace mx::relay {
 namespace {
 
 constexpr uint32_t not_in_memory = UINT32_MAX;
+constexpr int64_t sweep_parts = 20;  // an interval is this part of the shortest lifetime
+constexpr Duration sweep_interval_min = seconds(1), sweep_interval_max = seconds(900);
+constexpr size_t sweep_page = 512, sweep_jobs_max = 1000;
 
 }  // namespace
 
@@ -25,11 +28,21 @@ void Outbound::note_refused(const queue::MessageInfo& info, uint32_t recipient,
                          .text = std::string(text)});
 }
 
+// A clock that jumps, forward or back, makes nothing old.
+Duration Outbound::age(const queue::MessageInfo& info) const {
+  const WallTime steady = first_wall_ + (loop_.now() - first_now_);
+  return std::min(loop_.wall() - info.arrival, steady - info.arrival);
+}
+
 // maximal_queue_lifetime, or bounce_queue_lifetime. 0: one attempt.
 bool Outbound::is_expired(const queue::MessageInfo& info, bool null_sender) const {
   const config::BounceSettings& bounces = settings_->bounces;
-  return loop_.wall() - info.arrival >=
-         (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
+  return age(info) >= (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
+}
+
+bool Outbound::warning_is_due(const queue::MessageInfo& info) const {
+  const Duration after = settings_->bounces.delay_warning;
+  return after.us > 0 && !info.warned && age(info) >= after;
 }
 
 // What is to be told is told first; the rest waits for the next attempt.
@@ -52,13 +65,13 @@ void Outbound::attempt_over(const queue::MessageInfo& info, std::string_view why
     if (expired || refused == left.pending_count) return quarantine(left, text);
     return go_on(info, text);  // the others are tried once more first
   }
-  if (rows == nullptr && !expired) return go_on(info, why);
-  if (expired)
-    log_.line("qmgr", "{}: status=expired, returned to sender", queue::to_text(info.id).view());
+  const bool delayed = !expired && warning_is_due(left);
+  if (rows == nullptr && !expired && !delayed) return go_on(info, why);
   notices_.begin({.id = info.id,
                   .why = std::string(why),
                   .expired = expired,
-                  .delayed = false,
+                  .delayed = delayed,
+                  .listed = false,
                   .told = false});
 }
 
@@ -74,6 +87,12 @@ void Outbound::take_notices() {
   while (notices_.next_ended(cause)) {
     queue::MessageInfo info;
     info.id = cause.id;
+    if (cause.delayed && !cause.expired && cause.told && spool_.index().find(cause.id, info)) {
+      const bool known = spool_.journal().mark_warned(cause.id, loop_.now());
+      MX_ASSERT(known || spool_.journal().failed());
+    }
+    // Found by the sweep, it still has its place, unless it is done.
+    if (cause.listed && spool_.index().find(cause.id, info)) continue;
     if (!cause.told && cause.why.empty()) cause.why = "its sender could not be told yet";
     go_on(info, cause.why);
   }
@@ -95,16 +114,74 @@ void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
       spool_.journal().mark_deferred(info.id, loop_.wall() + delay, attempts,
                                      why.substr(0, limits::defer_reason_bytes_max), loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
-  schedule_.defer(info.id, loop_.now() + delay);
+  schedule_.defer({info.id, attempts}, loop_.now() + delay);
 }
 
 // The envelope says so until the first mark; from then on the mark does, and mxq -H ends it.
 void Outbound::hold(const queue::MessageInfo& info, std::string_view why) {
-  const bool known =
-      spool_.journal().mark_deferred(info.id, held_until, std::max<uint16_t>(info.attempts, 1),
-                                     why.substr(0, limits::defer_reason_bytes_max), loop_.now());
+  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(info.attempts + 1U, UINT16_MAX));
+  const bool known = spool_.journal().mark_deferred(
+      info.id, held_until, attempts, why.substr(0, limits::defer_reason_bytes_max), loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
   log_.line("qmgr", "{}: placed on hold", queue::to_text(info.id).view());
+}
+
+// How often the queue is looked through for mail that is too old: what waits for a next hop that is
+// down is not tried, and must end all the same.
+Duration Outbound::sweep_interval() const {
+  const config::BounceSettings& bounces = settings_->bounces;
+  Duration shortest = sweep_interval_max * sweep_parts;
+  for (const Duration each :
+       {bounces.queue_lifetime, bounces.bounce_lifetime, bounces.delay_warning})
+    if (each.us > 0) shortest = std::min(shortest, each);
+  return std::clamp(Duration{shortest.us / sweep_parts}, sweep_interval_min, sweep_interval_max);
+}
+
+// A page a time. While many notices wait to be made, no more are asked for.
+void Outbound::sweep() {
+  if (shutting_down_ || !spool_.journal().accepting()) return;
+  Duration again = milliseconds(1);
+  if (notices_.jobs() > sweep_jobs_max) {
+    again = milliseconds(100);
+  } else {
+    queue::MessageInfo page[sweep_page];
+    const size_t count = spool_.index().page(sweep_cursor_, page, sweep_page);
+    for (size_t i = 0; i < count; ++i) sweep(page[i]);
+    if (sweep_cursor_ == queue::Index::none) {
+      sweep_cursor_ = 0;
+      again = sweep_interval();
+    }
+  }
+  loop_.timers.arm(sweep_timer_, loop_.now() + again);
+}
+
+void Outbound::sweep(const queue::MessageInfo& info) {
+  if (info.next_attempt == held_until) return;
+  const config::BounceSettings& bounces = settings_->bounces;
+  // With a lifetime of 0 the first attempt decides, if there is one within the usual time.
+  const Duration lifetime = std::max(std::min(bounces.queue_lifetime, bounces.bounce_lifetime),
+                                     settings_->queue.minimal_backoff);
+  const bool expired = age(info) >= lifetime;
+  const bool delayed = warning_is_due(info);
+  if (!expired && !delayed) return;
+  if (is_being_tried(info.id)) return;  // its attempt sees to it
+  const std::string_view known = spool_.index().reason(info.id);
+  const std::string why(known.empty() ? "delivery temporarily suspended: the next hop is down"
+                                      : known);
+  if (expired && bounces.quarantine) return quarantine(info, why);
+  notices_.begin({.id = info.id,
+                  .why = why,
+                  .expired = expired,
+                  .delayed = delayed,
+                  .listed = true,
+                  .told = false});
+}
+
+bool Outbound::is_being_tried(queue::MessageId id) {
+  bool found = notices_.has(id);
+  connections_.each([&](uint32_t, Connection& c) { found |= c.busy && c.info.id == id; });
+  route_reads_.each([&](uint32_t, RouteRead& read) { found |= read.info.id == id; });
+  return found;
 }
 
 }  // namespace mx::relay

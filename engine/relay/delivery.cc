@@ -32,7 +32,8 @@ bool is_ascii(std::string_view text) {
 
 void Outbound::restore(const queue::RecoveredMessage& message) {
   if (message.next_attempt == held_until) return;  // waits for mxq -H
-  schedule_.restore(message.id, message.next_attempt, loop_.wall(), loop_.now());
+  schedule_.restore({message.id, message.attempts}, message.next_attempt, loop_.wall(),
+                    loop_.now());
 }
 
 void Outbound::flush() {
@@ -42,11 +43,11 @@ void Outbound::flush() {
 bool Outbound::release(queue::MessageId id) {
   queue::MessageInfo info;
   if (!spool_.index().find(id, info) || info.next_attempt != held_until) return false;
-  const bool known =
-      spool_.journal().mark_deferred(id, loop_.wall(), info.attempts, "", loop_.now());
+  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(info.attempts + 1U, UINT16_MAX));
+  const bool known = spool_.journal().mark_deferred(id, loop_.wall(), attempts, "", loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
   log_.line("qmgr", "{}: released", queue::to_text(id).view());
-  schedule_.add_ready(id);
+  schedule_.add_ready({id, attempts});
   return true;
 }
 
@@ -73,15 +74,15 @@ bool Outbound::work_waits(Destination& d) {
 bool Outbound::take_work(Destination& d, Work& work) {
   d.fresh_turn = !d.fresh_turn;
   if (d.fresh_turn || d.fresh.empty()) {
-    std::optional<queue::MessageId> id;
+    std::optional<queue::Turn> turn;
     if (!d.retries.empty()) {
-      id = d.retries.front();
+      turn = d.retries.front();
       d.retries.pop_front();
     } else if (takes_schedule(d)) {
-      id = schedule_.next_ready(loop_.now());
+      turn = schedule_.next_ready(loop_.now());
     }
-    if (id) {
-      work = {*id, not_in_memory, 0};
+    if (turn) {
+      work = {turn->id, not_in_memory, turn->attempts};
       return true;
     }
   }
@@ -89,6 +90,12 @@ bool Outbound::take_work(Destination& d, Work& work) {
   work = d.fresh.front();
   d.fresh.pop_front();
   return true;
+}
+
+// False: deleted, held, given up or tried otherwise since it got its turn.
+bool Outbound::is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info) {
+  return !notices_.claim(id) && spool_.index().find(id, info) && info.attempts == attempts &&
+         info.next_attempt != held_until;
 }
 
 void Outbound::arm_schedule() {
@@ -122,8 +129,7 @@ void Outbound::arm_schedule() {
 void Outbound::assign(Connection& c) {
   Work work{};
   while (!shutting_down_ && spool_.journal().accepting() && take_work(c.destination, work)) {
-    // Deleted, or given up, meanwhile.
-    if (notices_.owns(work.id) || !spool_.index().find(work.id, c.info)) {
+    if (!is_current(work.id, work.attempts, c.info)) {
       if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
       continue;
     }
@@ -338,7 +344,7 @@ void Outbound::send_pieces(Connection& c, bool last) {
 void Outbound::put_back(Connection& c) {
   const bool keep = c.message_slot != not_in_memory &&
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-  c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
+  c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
                                   c.visited & ~(Mask{1} << c.destination.index)});
   if (keep)
     c.message_slot = not_in_memory;
@@ -451,7 +457,8 @@ void Outbound::delivery_over(Connection& c) {
   } else {
     const bool keep = c.message_slot != not_in_memory &&
                       spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-    next->fresh.push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.visited});
+    next->fresh.push_back(
+        {c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts, c.visited});
     if (keep)
       c.message_slot = not_in_memory;
     else

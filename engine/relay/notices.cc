@@ -57,8 +57,16 @@ const std::vector<NoticeRow>* Notices::rows(queue::MessageId id) const {
   return found == rows_.end() ? nullptr : &found->second;
 }
 
+bool Notices::claim(queue::MessageId id) {
+  if (owned_.empty()) return false;
+  const auto found = owned_.find(id);
+  if (found == owned_.end()) return false;
+  found->second = true;
+  return true;
+}
+
 void Notices::begin(NoticeCause cause) {
-  const bool fresh = owned_.insert(cause.id).second;
+  const bool fresh = owned_.emplace(cause.id, false).second;
   MX_ASSERT(fresh);
   waiting_.push_back(std::move(cause));
 }
@@ -135,6 +143,15 @@ bool Notices::take_commit(Job& job, Bytes payload) {
 void Notices::plan(Job& job) {
   mail::EnvelopeReader envelope;
   if (!envelope.open(job.envelope)) return;
+  // The sweep does not know the sender, and goes by the shorter of two times.
+  if (job.cause.expired && job.cause.listed) {
+    const config::BounceSettings& bounces = settings_->bounces;
+    const bool null_sender = envelope.head().sender.empty();
+    job.cause.expired = loop_.wall() - job.info.arrival >=
+                        (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
+  }
+  if (job.cause.expired)
+    log_.line("qmgr", "{}: status=expired, returned to sender", queue::to_text(job.info.id).view());
   std::sort(job.rows.begin(), job.rows.end(),
             [](const NoticeRow& a, const NoticeRow& b) { return a.recipient < b.recipient; });
   const size_t noted = job.rows.size();
@@ -384,7 +401,9 @@ bool Notices::next_ended(NoticeCause& cause) {
   if (ended_.empty()) return false;
   cause = std::move(ended_.front());
   ended_.pop_front();
-  owned_.erase(cause.id);
+  const auto owned = owned_.find(cause.id);
+  cause.listed = cause.listed && !owned->second;
+  owned_.erase(owned);
   return true;
 }
 

@@ -22,7 +22,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "engine/io/loop.h"
@@ -54,7 +53,8 @@ struct NoticeCause {
   queue::MessageId id;
   std::string why;       // the reason that the journal keeps if recipients are left
   bool expired = false;  // all that are pending are given up
-  bool delayed = false;  // the sender is warned of all that are pending
+  bool delayed = false;  // else: the sender is warned of all that are pending
+  bool listed = false;   // it stands in a list of waiting ones all the same
   bool told = false;     // ended: it worked
 };
 
@@ -70,8 +70,10 @@ class Notices {
   // Rows have been noted for it.
   const std::vector<NoticeRow>* rows(queue::MessageId id) const;
   void drop_rows(queue::MessageId id) { rows_.erase(id); }
-  // A job has it or will: nobody else may touch it.
-  bool owns(queue::MessageId id) const { return owned_.contains(id); }
+  // A job has it or will: nobody else may touch it. Who finds it in a list, takes it out of there,
+  // and it is given back by next_ended() to be put into one.
+  bool claim(queue::MessageId id);
+  bool has(queue::MessageId id) const { return owned_.contains(id); }
 
   void begin(NoticeCause cause);
   void on_read(const io::Completion& completion);
@@ -143,7 +145,7 @@ class Notices {
   policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
   std::unordered_map<queue::MessageId, std::vector<NoticeRow>> rows_;
-  std::unordered_set<queue::MessageId> owned_;
+  std::unordered_map<queue::MessageId, bool> owned_;  // true: claimed
   std::deque<NoticeCause> waiting_;
   io::SlotPool<Job> jobs_;
   std::deque<NoticeCause> ended_;

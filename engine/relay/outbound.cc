@@ -34,10 +34,14 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       route_reads_(route_reads_max),
       notices_(loop, spool, log, counters) {
   schedule_timer_.kind = timer_schedule;
+  sweep_timer_.kind = timer_sweep;
+  first_wall_ = loop_.wall();
+  first_now_ = loop_.now();
 }
 
 Outbound::~Outbound() {
   loop_.timers.cancel(schedule_timer_);
+  loop_.timers.cancel(sweep_timer_);
   connections_.each([&](uint32_t, Connection& c) { loop_.timers.cancel(c.timer); });
   route_reads_.each([](uint32_t, RouteRead& read) { std::free(read.window); });
 }
@@ -347,6 +351,7 @@ void Outbound::on_completion(const io::Completion& completion) {
 
 void Outbound::on_timer(io::Timer& timer) {
   if (timer.kind == timer_schedule) return;  // pump() follows in this turn
+  if (timer.kind == timer_sweep) return sweep();
   Connection& c = connections_.at(timer.slot);
   if (c.closing || c.restarting) return;
   if (c.connecting) {

@@ -50,6 +50,10 @@ constexpr bool is_relay_op(uint8_t kind) {
 }
 inline constexpr uint8_t timer_connection = 32;
 inline constexpr uint8_t timer_schedule = 33;
+inline constexpr uint8_t timer_sweep = 34;
+constexpr bool is_relay_timer(uint8_t kind) {
+  return kind >= timer_connection && kind <= timer_sweep;
+}
 
 // The next attempt of a message that waits for a person (mxq -H).
 inline constexpr WallTime held_until{INT64_MAX};
@@ -62,9 +66,7 @@ class Outbound {
 
   void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
   // A message that has just become durable; `message_slot` in Spool::messages() or UINT32_MAX.
-  void add(queue::MessageId id, uint32_t message_slot) {
-    incoming_.push_back({id, message_slot, 0});
-  }
+  void add(queue::MessageId id, uint32_t message_slot) { incoming_.push_back({id, message_slot}); }
   // A message found by recovery.
   void restore(const queue::RecoveredMessage& message);
   // Everything deferred is tried now (mxq -f).
@@ -99,7 +101,8 @@ class Outbound {
   struct Work {
     queue::MessageId id;
     uint32_t message_slot;
-    Mask visited = 0;  // where it has been in this attempt
+    uint16_t attempts = 0;  // see queue::Turn
+    Mask visited = 0;       // where it has been in this attempt
   };
   // A next hop as this shard sees it.
   struct Destination {
@@ -107,7 +110,7 @@ class Outbound {
     NextHop& hop;
     uint32_t index;
     std::deque<Work> fresh;
-    std::deque<queue::MessageId> retries;
+    std::deque<queue::Turn> retries;
     std::vector<uint32_t> idle;
     uint32_t opening = 0;  // connections that are not ready for their first message yet
     uint32_t delivering = 0;
@@ -140,7 +143,7 @@ class Outbound {
   Destination* find_destination(const policy::Route& route);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();
-  bool read_to_route(queue::MessageId id);
+  bool read_to_route(const queue::Turn& turn);
   void on_route_read(const io::Completion& completion);
   void dispatch(const queue::MessageInfo& info, const Work& work, Bytes envelope);
   void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
@@ -149,13 +152,20 @@ class Outbound {
   void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,
                     std::string_view remote, std::string_view text);
   void attempt_over(const queue::MessageInfo& info, std::string_view why, bool null_sender);
+  Duration age(const queue::MessageInfo& info) const;
   bool is_expired(const queue::MessageInfo& info, bool null_sender) const;
+  bool warning_is_due(const queue::MessageInfo& info) const;
+  bool is_being_tried(queue::MessageId id);
+  Duration sweep_interval() const;
+  void sweep();
+  void sweep(const queue::MessageInfo& info);
   void quarantine(const queue::MessageInfo& info, std::string_view why);
   void take_notices();
   void go_on(const queue::MessageInfo& info, std::string_view why);
   void hold(const queue::MessageInfo& info, std::string_view why = "held");
   // work
   bool take_work(Destination& d, Work& work);
+  bool is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info);
   bool work_waits(Destination& d);
   std::optional<Instant> due(Destination& d);
   bool takes_schedule(const Destination& d) const { return single_ && &d == relay_; }
@@ -195,7 +205,10 @@ class Outbound {
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;
-  io::Timer schedule_timer_;
+  io::Timer schedule_timer_, sweep_timer_;
+  uint32_t sweep_cursor_ = 0;
+  WallTime first_wall_;  // … and the same moment by the clock that never jumps
+  Instant first_now_;
   uint32_t delivering_ = 0;
   bool shutting_down_ = false;
 };

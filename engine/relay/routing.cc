@@ -22,6 +22,7 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
   notices_.set_snapshot(snapshot_, settings_);
+  loop_.timers.arm(sweep_timer_, loop_.now() + sweep_interval());
   schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
   Destination* const relay = destination(settings_->relay.relay_hosts);
   Destination* const other = destination(settings_->relay.default_hosts);
@@ -40,7 +41,7 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   for (const auto& d : destinations_) {
     incoming_.insert(incoming_.end(), d->fresh.begin(), d->fresh.end());
     d->fresh.clear();
-    for (const queue::MessageId id : std::exchange(d->retries, {})) schedule_.add_ready(id);
+    for (const queue::Turn& turn : std::exchange(d->retries, {})) schedule_.add_ready(turn);
   }
 }
 
@@ -104,11 +105,11 @@ void Outbound::route_waiting() {
     if (single_) {
       relay_->fresh.push_back(work);
     } else if (work.message_slot == not_in_memory) {
-      if (!read_to_route(work.id)) return;
+      if (!read_to_route({work.id, work.attempts})) return;
     } else {
       queue::MessageInfo info;
       const spool::Message& message = spool_.messages().at(work.message_slot);
-      if (spool_.index().find(work.id, info))
+      if (is_current(work.id, work.attempts, info))
         dispatch(info, work, {message.envelope.data(), message.envelope.size()});
       else
         spool_.forget(work.message_slot);
@@ -117,17 +118,17 @@ void Outbound::route_waiting() {
   }
   if (single_) return;
   while (route_reads_.used() < route_reads_.limit()) {
-    const auto id = schedule_.next_ready(loop_.now());
-    if (!id) return;
-    read_to_route(*id);
+    const auto turn = schedule_.next_ready(loop_.now());
+    if (!turn) return;
+    read_to_route(*turn);
   }
 }
 
 // False: not now.
-bool Outbound::read_to_route(queue::MessageId id) {
+bool Outbound::read_to_route(const queue::Turn& turn) {
   if (route_reads_.used() == route_reads_.limit()) return false;
   queue::MessageInfo info;
-  if (notices_.owns(id) || !spool_.index().find(id, info)) return true;  // deleted, given up
+  if (!is_current(turn.id, turn.attempts, info)) return true;
   const queue::Window window = queue::window_of(info.commit);
   uint32_t slot = 0;
   RouteRead* const read = route_reads_.make(&slot);
@@ -147,7 +148,7 @@ void Outbound::on_route_read(const io::Completion& completion) {
   const RouteRead read = *found;
   route_reads_.free(completion.op.slot);
   queue::MessageInfo info;
-  if (!shutting_down_ && !notices_.owns(read.info.id) && spool_.index().find(read.info.id, info)) {
+  if (!shutting_down_ && is_current(read.info.id, read.info.attempts, info)) {
     std::optional<Bytes> payload;
     if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == read.length)
       payload = queue::decode_record({read.window, read.length}, info.commit,
@@ -155,9 +156,10 @@ void Outbound::on_route_read(const io::Completion& completion) {
                                      queue::RecordType::commit, info.id);
     queue::CommitView commit;
     if (payload && commit.open(*payload))
-      dispatch(info, {info.id, not_in_memory, 0}, commit.envelope());
+      dispatch(info, {info.id, not_in_memory, info.attempts}, commit.envelope());
     else
-      relay_->retries.push_back(info.id);  // reads it again, and tells of the damage
+      relay_->retries.push_back(
+          {info.id, info.attempts});  // reads it again, and tells of the damage
   }
   std::free(read.window);
 }
@@ -192,7 +194,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     if (work.message_slot != not_in_memory)
       chosen->fresh.push_back(work);
     else
-      chosen->retries.push_back(work.id);
+      chosen->retries.push_back({work.id, work.attempts});
     return;
   }
   FixedText<480> why;

@@ -168,7 +168,7 @@ void Shard::Runtime::on_completion(const io::Completion& completion) {
 void Shard::Runtime::on_timer(io::Timer& timer) {
   if (timer.kind == session::timer_session) {
     inbound->on_timer(timer);
-  } else if (timer.kind == relay::timer_connection || timer.kind == relay::timer_schedule) {
+  } else if (relay::is_relay_timer(timer.kind)) {
     outbound->on_timer(timer);
   } else if (timer.kind == timer_accept) {
     accept_paused = false;

@@ -7,30 +7,32 @@ namespace {
 
 TEST(Schedule, ReadyOnesComeInOrder) {
   Schedule schedule({}, 1);
-  for (uint64_t i = 1; i <= 3; ++i) schedule.add_ready({i});
-  for (uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(schedule.next_ready({0}), MessageId{i});
+  for (uint64_t i = 1; i <= 3; ++i) schedule.add_ready({{i}, 0});
+  for (uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(schedule.next_ready({0})->id, MessageId{i});
   EXPECT_FALSE(schedule.next_ready({0}));
   EXPECT_FALSE(schedule.next_due({0}));
 }
 
 TEST(Schedule, DeferredOnesComeWhenTheyAreDue) {
   Schedule schedule({}, 1);
-  schedule.defer({2}, {200});
-  schedule.defer({1}, {100});
-  EXPECT_EQ(schedule.next_due({0}), Instant{100});
-  EXPECT_FALSE(schedule.next_ready({99}));
-  EXPECT_EQ(schedule.next_ready({100}), MessageId{1});
-  EXPECT_FALSE(schedule.next_ready({199}));
-  EXPECT_EQ(schedule.next_ready({1000}), MessageId{2});
+  schedule.defer({{2}, 7}, {200000});
+  schedule.defer({{1}, 7}, {100000});
+  EXPECT_EQ(schedule.next_due({0}), Instant{100'000});
+  EXPECT_FALSE(schedule.next_ready({99'999}));
+  const auto first = schedule.next_ready({100'000});
+  EXPECT_EQ(first->id, MessageId{1});
+  EXPECT_EQ(first->attempts, 7);
+  EXPECT_FALSE(schedule.next_ready({199'999}));
+  EXPECT_EQ(schedule.next_ready({1'000'000})->id, MessageId{2});
 }
 
 TEST(Schedule, WakeAllMakesThemReadyInTheOrderInWhichTheyWereDue) {
   Schedule schedule({}, 1);
   for (const uint64_t i : {5U, 3U, 4U, 1U, 2U})
-    schedule.defer({i}, {static_cast<int64_t>(i) * 1000});
+    schedule.defer({{i}, 1}, {static_cast<int64_t>(i) * 1000});
   schedule.wake_all();
   EXPECT_EQ(schedule.deferred_count(), 0U);
-  for (uint64_t i = 1; i <= 5; ++i) EXPECT_EQ(schedule.next_ready({0}), MessageId{i});
+  for (uint64_t i = 1; i <= 5; ++i) EXPECT_EQ(schedule.next_ready({0})->id, MessageId{i});
 }
 
 TEST(Schedule, DelayDoublesWithinItsBoundsAndIsSpread) {
@@ -51,15 +53,15 @@ TEST(Schedule, DelayDoublesWithinItsBoundsAndIsSpread) {
 TEST(Schedule, AfterARestartNothingWaitsLongerThanTheMaximum) {
   Schedule schedule({seconds(300), seconds(4000)}, 7);
   const WallTime wall{1'000'000'000};
-  schedule.restore({1}, {0}, wall, {0});
-  schedule.restore({2}, wall + seconds(-5), wall, {0});
-  schedule.restore({3}, wall + seconds(100), wall, {0});
-  schedule.restore({4}, wall + seconds(1'000'000), wall, {0});
+  schedule.restore({{1}, 0}, {0}, wall, {0});
+  schedule.restore({{2}, 0}, wall + seconds(-5), wall, {0});
+  schedule.restore({{3}, 0}, wall + seconds(100), wall, {0});
+  schedule.restore({{4}, 0}, wall + seconds(1'000'000), wall, {0});
   EXPECT_EQ(schedule.ready_count(), 2U);
   schedule.next_ready({0});
   schedule.next_ready({0});
-  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(100)), MessageId{3});
-  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(4000)), MessageId{4});
+  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(100))->id, MessageId{3});
+  EXPECT_EQ(schedule.next_ready(Instant{} + seconds(4000))->id, MessageId{4});
 }
 
 }  // namespace
