@@ -35,19 +35,22 @@ Journal::Journal(const JournalSettings& settings, SegmentPool& pool, Device& dev
   batches_[1].buffer = buffer_b;
   // Two chunks of the largest size and a COMMIT fit in a fresh batch.
   chunk_bytes_max_ = std::min(limits::journal_chunk_bytes_max,
-                              (fresh_room() - mark_room()) / 2 / block_bytes * block_bytes);
+                              (fresh_room() - mark_room().bytes) / 2 / block_bytes * block_bytes);
 }
 
-// What begin_batch() leaves: the trailer, and a pad's header, which the trailer's place may ask
-// for.
+// What begin_batch() leaves: the trailer, a pad's header, which the trailer's place may ask for,
+// and the footer.
 uint32_t Journal::fresh_room() const {
-  const uint32_t room = std::min(static_cast<uint32_t>(batches_[0].buffer.size()),
-                                 pool_.geometry().segment_bytes - records_offset);
+  const auto segment =
+      static_cast<uint32_t>(pool_.geometry().segment_bytes - records_offset -
+                            closing_bytes(mark_room().footer + uint64_t{block_bytes}));
+  const uint32_t room = std::min(static_cast<uint32_t>(batches_[0].buffer.size()), segment);
   return room - trailer_bytes - record_header_bytes;
 }
 
-uint32_t Journal::mark_room() const {
-  return std::min(32U << 10, static_cast<uint32_t>(batches_[0].buffer.size()) / 8);
+Journal::Need Journal::mark_room() const {
+  const uint32_t bytes = std::min(32U << 10, static_cast<uint32_t>(batches_[0].buffer.size()) / 8);
+  return {bytes, bytes};
 }
 
 bool Journal::adopt(const RecoveredMessage& message) {
@@ -83,44 +86,31 @@ void Journal::begin(Draft& draft, WallTime now) {
 
 // --- where records go
 
-// Leaves the present segment for a fresh one. Only between batches.
-bool Journal::roll(SegmentPool::Purpose purpose) {
+// Gives the empty filling buffer its place, with room for what is needed at least. `later`: the
+// footer of the present segment goes first.
+Status Journal::begin_batch(Need need, SegmentPool::Purpose purpose) {
   MX_ASSERT(!filling().open);
-  auto claimed = pool_.claim(settings_.shard, SegmentPool::Purpose::messages, settings_.epoch);
-  segment_is_reserve_ = false;
-  if (!claimed && purpose != SegmentPool::Purpose::messages) {
-    claimed = pool_.claim(settings_.shard, purpose, settings_.epoch);
-    segment_is_reserve_ = claimed.has_value();
-  }
-  if (!claimed) return false;
-  if (have_segment_) {
-    previous_sequence_ = pool_.life(segment_).sequence;
-    pool_.seal(segment_);
-  }
-  have_segment_ = true;
-  segment_is_new_ = true;
-  segment_ = *claimed;
-  tail_ = records_offset;
-  ++stats_.segments_claimed;
-  return true;
-}
-
-// Gives the empty filling buffer its place, with room for at least `bytes` of records.
-bool Journal::begin_batch(uint32_t bytes, SegmentPool::Purpose purpose) {
-  MX_ASSERT(!filling().open);
+  if (closing_.active) return Status::later;
   const auto room_here = [&]() -> uint32_t {
-    if (!have_segment_) return 0;
+    if (!have_segment_ || segment_is_closed_) return 0;
     const uint32_t left = std::min(static_cast<uint32_t>(filling().buffer.size()),
                                    pool_.geometry().segment_bytes - tail_);
     const uint32_t overhead = trailer_bytes + record_header_bytes;
     return left > overhead ? left - overhead : 0;
   };
-  if (room_here() < bytes) {
-    if (have_segment_ && tail_ == records_offset) return false;  // fresh already
-    if (!roll(purpose) || room_here() < bytes) return false;
+  if (room_here() < need.bytes || !fits(tail_, need)) {
+    const bool fresh = have_segment_ && tail_ == records_offset;
+    if (fresh || (!next_segment_ && !claim_next(purpose))) return Status::no_space;
+    if (have_segment_ && !segment_is_closed_) {
+      closing_ = {.active = true};
+      stage_footer();
+      return Status::later;
+    }
+    switch_segment();
+    if (room_here() < need.bytes || !fits(tail_, need)) return Status::no_space;
   }
   open_batch(room_here());
-  return true;
+  return Status::ok;
 }
 
 void Journal::open_batch(uint32_t room) {
@@ -136,24 +126,34 @@ void Journal::open_batch(uint32_t room) {
   batch.open = true;
 }
 
-// Room for `bytes` of a message's records.
-Status Journal::room_for(uint32_t bytes) {
+// Room for a message's records.
+Status Journal::room_for(Need need) {
   if (pool_.device_failed()) fail();
   if (failed_) return Status::failed;
-  const uint32_t wanted = bytes + mark_room();
-  Batch& batch = filling();
   if (segment_is_reserve_ && pool_.free_segments() <= pool_.reserve_segments()) {
     ++stats_.refused_no_space;
     return Status::no_space;
   }
-  if (!batch.open && !begin_batch(wanted, SegmentPool::Purpose::messages)) {
+  const Need wanted = need + mark_room();
+  Status status = Status::later;
+  if (!filling().open)
+    status = begin_batch(wanted, SegmentPool::Purpose::messages);
+  else if (batch_takes(wanted))
+    status = Status::ok;
+  if (status == Status::later) {
+    refused_ = true;
+    ++stats_.refused_later;
+  } else if (status == Status::no_space) {
     ++stats_.refused_no_space;
-    return Status::no_space;
   }
-  if (batch.used + wanted <= batch.capacity) return Status::ok;
-  refused_ = true;
-  ++stats_.refused_later;
-  return Status::later;
+  return status;
+}
+
+// Into the open batch.
+bool Journal::batch_takes(Need need) const {
+  const Batch& batch = filling();
+  return batch.used + need.bytes <= batch.capacity &&
+         fits(batch.offset, {batch.used + need.bytes, need.footer});
 }
 
 void Journal::advance(uint32_t record_length) {
@@ -186,8 +186,9 @@ Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
   MX_ASSERT(bytes.size() <= chunk_bytes_max_);
   if (bytes.empty()) return failed_ ? Status::failed : Status::ok;
   const uint32_t length = static_cast<uint32_t>(bytes.size());
-  const Status status = room_for(record_bytes(length));
+  const Status status = room_for({record_bytes(length), 0});
   if (status != Status::ok) return status;
+  footer_.saw(draft.id_);
   const RecordType type =
       kind == ChunkKind::header ? RecordType::header_chunk : RecordType::body_chunk;
   const Batch& batch = filling();
@@ -204,14 +205,16 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
   MX_ASSERT(recipient_count > 0);
   const uint64_t wide_length =
       commit_head_bytes + uint64_t{draft.chunks_.size()} * commit_chunk_bytes + envelope.size();
-  if (wide_length + record_header_bytes + record_alignment > fresh_room() - mark_room())
+  const uint32_t footer_cost = footer_commit_cost(draft.segments_.size());
+  if (wide_length + record_header_bytes + record_alignment + footer_cost >
+      fresh_room() - mark_room().bytes)
     return Status::too_large;
   const uint32_t length = static_cast<uint32_t>(wide_length);
   if (index_.size() + staged_commits_ >= index_.capacity()) {
     ++stats_.refused_no_space;
     return Status::no_space;
   }
-  const Status status = room_for(record_bytes(length));
+  const Status status = room_for({record_bytes(length), footer_cost});
   if (status != Status::ok) return status;
 
   Batch& batch = filling();
@@ -235,11 +238,17 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
   reference(draft, batch.segment);
 
   const bool spans = draft.segments_.size() > 1;
+  SmallVector<OtherSegment, 2> other;
   if (spans) {
     auto& others = other_segments_[draft.id_];
-    for (const uint32_t segment : draft.segments_)
-      if (segment != batch.segment) others.push_back(segment);
+    for (const uint32_t segment : draft.segments_) {
+      if (segment == batch.segment) continue;
+      others.push_back(segment);
+      other.push_back({segment, pool_.life(segment).sequence});
+    }
   }
+  footer_.add_commit(draft.id_, extent.offset, length, recipient_count, draft.arrival_,
+                     {other.data(), other.size()});
   batch.commits.push_back({.result = {cookie, draft.id_, false},
                            .info = {.id = draft.id_,
                                     .commit = extent,
@@ -261,7 +270,9 @@ void Journal::abandon(Draft& draft) {
 void Journal::pump(Instant now) {
   if (pool_.device_failed()) fail();
   if (failed_ || operation_ != Operation::none) return;
+  if (segment_is_closed_ && !filling().open) switch_segment();
   if (segment_is_new_) return submit_header();
+  if (closing_.active && !filling().open) stage_footer();
   if (!filling().due) {
     const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
     const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||

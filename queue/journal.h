@@ -36,6 +36,7 @@
 #include "proto/base/small_vector.h"
 #include "proto/base/time.h"
 #include "queue/device.h"
+#include "queue/footer.h"
 #include "queue/format.h"
 #include "queue/index.h"
 #include "queue/segment_pool.h"
@@ -184,12 +185,25 @@ class Journal {
     uint64_t below = 0;        // marks in segments older than this are replaced
   };
 
+  // What a record takes: in its batch, and in the footer of its segment.
+  struct Need {
+    uint32_t bytes = 0;
+    uint32_t footer = 0;
+    Need operator+(Need other) const { return {bytes + other.bytes, footer + other.footer}; }
+  };
+  // A segment being left: its footer goes out in parts, one a batch.
+  struct Closing {
+    bool active = false;
+    uint32_t part = 0;
+    uint32_t at = 0;        // in the entries
+    uint32_t previous = 0;  // offset of the part before
+  };
+
   // journal.cc: messages and batches
   uint32_t fresh_room() const;  // for records, in the first batch of a segment
-  uint32_t mark_room() const;   // kept in every batch for marks
-  Status room_for(uint32_t bytes);
-  bool begin_batch(uint32_t bytes, SegmentPool::Purpose purpose);
-  bool roll(SegmentPool::Purpose purpose);
+  Need mark_room() const;       // kept in every batch for marks
+  Status room_for(Need need);
+  Status begin_batch(Need need, SegmentPool::Purpose purpose);
   void open_batch(uint32_t room);
   uint64_t put(RecordHeader header, Bytes payload);
   void advance(uint32_t record_length);
@@ -201,10 +215,18 @@ class Journal {
   Batch& filling() { return batches_[filling_]; }
   const Batch& filling() const { return batches_[filling_]; }
 
+  // journal_segments.cc: going from one segment to the next
+  uint64_t closing_bytes(uint64_t entries) const;
+  bool fits(uint32_t offset, Need need) const;
+  bool claim_next(SegmentPool::Purpose purpose);
+  void stage_footer();
+  void switch_segment();
+
   // journal_marks.cc: marks, relocation, retiring
   void make_dirty(uint32_t slot, Instant now);
   bool marks_due(Instant now) const;
-  bool room_for_mark(uint32_t bytes, SegmentPool::Purpose purpose);
+  bool room_for_mark(Need need, SegmentPool::Purpose purpose);
+  bool batch_takes(Need need) const;
   void stage_marks();
   bool stage_done(uint32_t slot);
   bool stage_state(uint32_t slot);
@@ -236,8 +258,13 @@ class Journal {
   bool have_segment_ = false;
   bool segment_is_new_ = false;  // its header is not durable yet: no batch may go there
   bool segment_is_reserve_ = false;
+  bool segment_is_closed_ = false;  // its footer is in a batch: nothing more goes there
   uint32_t segment_ = 0;
   uint32_t tail_ = 0;
+  FooterEntries footer_;  // of its records so far
+  Closing closing_;
+  std::optional<uint32_t> next_segment_;  // claimed
+  bool next_is_reserve_ = false;
   uint64_t previous_sequence_ = 0;
   uint64_t batch_number_ = 0;
   uint64_t previous_trailer_ = 0;

@@ -69,10 +69,9 @@ std::optional<Instant> Journal::deadline() const {
   return dirty_since_ + settings_.mark_delay;
 }
 
-bool Journal::room_for_mark(uint32_t bytes, SegmentPool::Purpose purpose) {
-  const Batch& batch = filling();
-  if (!batch.open) return begin_batch(bytes, purpose);
-  return batch.used + bytes <= batch.capacity;
+bool Journal::room_for_mark(Need need, SegmentPool::Purpose purpose) {
+  if (!filling().open) return begin_batch(need, purpose) == Status::ok;
+  return batch_takes(need);
 }
 
 void Journal::stage_marks() {
@@ -88,9 +87,11 @@ void Journal::stage_marks() {
 }
 
 bool Journal::stage_done(uint32_t slot) {
-  if (!room_for_mark(record_bytes(0), SegmentPool::Purpose::marks)) return false;
+  if (!room_for_mark({record_bytes(0), footer_mark_cost(0)}, SegmentPool::Purpose::marks))
+    return false;
   Index::Entry& entry = index_.entries_[slot];
   put({.type = RecordType::done, .id = entry.id}, {});
+  footer_.add_mark(RecordType::done, entry.id, {});
   Batch& batch = filling();
   pool_.pin(entry.commit.segment, batch.segment);
   // The message's segments are let go when this mark is durable, not before: else a segment with
@@ -111,7 +112,8 @@ bool Journal::stage_state(uint32_t slot) {
   Index::Entry& entry = index_.entries_[slot];
   const std::string_view reason = index_.reasons_[entry.reason].text;
   const uint32_t length = state_bytes(entry.recipient_count, static_cast<uint32_t>(reason.size()));
-  if (!room_for_mark(record_bytes(length), SegmentPool::Purpose::marks)) return false;
+  if (!room_for_mark({record_bytes(length), footer_mark_cost(length)}, SegmentPool::Purpose::marks))
+    return false;
   Batch& batch = filling();
   std::byte* record = batch.buffer.data() + batch.used;
   const bool is_inline = entry.recipient_count <= 64;
@@ -128,6 +130,7 @@ bool Journal::stage_state(uint32_t slot) {
                .type = RecordType::state,
                .batch = static_cast<uint32_t>(batch.number),
                .id = entry.id});
+  footer_.add_mark(RecordType::state, entry.id, {record + record_header_bytes, length});
   advance(record_bytes(length));
   pool_.pin(entry.commit.segment, batch.segment);
   entry.dirty = false;
@@ -185,7 +188,9 @@ void Journal::stage_relocations() {
 bool Journal::stage_survivors() {
   const uint32_t target = relocation_.target;
   MX_ASSERT(pool_.state(target) == SegmentState::sealed);
-  if (!room_for_mark(record_bytes(survivors_bytes(1)), SegmentPool::Purpose::relocation))
+  const uint32_t least = survivors_bytes(1);
+  if (!room_for_mark({record_bytes(least), footer_mark_cost(least)},
+                     SegmentPool::Purpose::relocation))
     return false;
   if (relocation_.below == 0) relocation_.below = filling().life.sequence;
   MX_ASSERT(filling().segment != target);
@@ -197,12 +202,14 @@ bool Journal::stage_survivors() {
     const Index::Entry& entry = index_.entries_[slot];
     if (entry.commit.offset < relocation_.next_offset || entry.pending_count == 0) continue;
     const uint32_t reason_length = static_cast<uint32_t>(index_.reasons_[entry.reason].text.size());
-    const uint32_t state =
-        entry.marked ? record_bytes(state_bytes(entry.recipient_count, reason_length)) : 0;
-    const uint32_t list =
-        record_bytes(survivors_bytes(static_cast<uint32_t>(survivors_.size()) + 1));
+    Need need{};
+    if (entry.marked) {
+      const uint32_t state = state_bytes(entry.recipient_count, reason_length);
+      need = {record_bytes(state), footer_mark_cost(state)};
+    }
+    const uint32_t list = survivors_bytes(static_cast<uint32_t>(survivors_.size()) + 1);
     if (survivors_.size() == survivors_in_part_max ||
-        filling().used + state + list > filling().capacity) {
+        !batch_takes(need + Need{record_bytes(list), footer_mark_cost(list)})) {
       to = entry.commit.offset;
       break;
     }
@@ -231,6 +238,7 @@ bool Journal::stage_survivors() {
               {.length = length,
                .type = RecordType::survivors,
                .batch = static_cast<uint32_t>(batch.number)});
+  footer_.add_mark(RecordType::survivors, {}, {record + record_header_bytes, length});
   advance(record_bytes(length));
   pool_.pin(target, batch.segment);
   stats_.relocated += count;

@@ -14,6 +14,7 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/endian.h"
+#include "queue/footer.h"
 #include "queue/mark_format.h"
 #include "queue/reader.h"
 #include "queue/segment_scan.h"
@@ -67,12 +68,14 @@ struct WalkedSegment {
 
 class Recovery {
  public:
-  Recovery(SegmentReader& reader, const Geometry& geometry)
-      : reader_(reader), geometry_(geometry) {}
+  Recovery(SegmentReader& reader, const Geometry& geometry, Verify verify)
+      : reader_(reader), geometry_(geometry), verify_(verify) {}
   Recovered run();
 
  private:
   bool read_faces();
+  bool take_footer(WalkedSegment& walked);
+  void take_footer_entry(const FooterEntry& entry, const WalkedSegment& walked);
   void walk(WalkedSegment& walked);
   void take_commit(const FoundRecord& record, const WalkedSegment& walked);
   bool chunk_is_there(const ChunkRef& chunk, MessageId id, uint64_t sequence);
@@ -91,6 +94,7 @@ class Recovery {
 
   SegmentReader& reader_;
   Geometry geometry_;
+  Verify verify_;
   Recovered result_;
   std::vector<WalkedSegment> walked_;  // by sequence
   std::vector<SeenCommit> commits_;    // in the order of the walk
@@ -99,6 +103,7 @@ class Recovery {
   std::vector<SeenMark> marks_;
   std::vector<SeenChunk> chunks_;  // of the segment being walked, by offset
   std::unordered_map<MessageId, std::vector<SeenChunk>> carried_;  // not yet asked for
+  std::set<uint64_t> by_footer_;  // sequences of the segments that were not walked
   std::set<std::pair<uint32_t, uint32_t>> pins_;
 };
 
@@ -153,6 +158,69 @@ bool Recovery::read_faces() {
   return true;
 }
 
+// False: it has none that is whole; it is walked.
+bool Recovery::take_footer(WalkedSegment& walked) {
+  if (walked.header_lost) return false;
+  const auto footer =
+      read_footer(reader_, walked.segment, geometry_.segment_bytes, walked.header.life);
+  if (!footer) return false;
+  const size_t first_commit = commits_.size();
+  for (const std::vector<std::byte>& payload : footer->parts) {
+    FooterPart part;
+    const bool opened = part.open(payload);
+    MX_ASSERT(opened);
+    result_.largest_id = std::max(result_.largest_id, part.head().largest_id);
+    FooterEntry entry;
+    while (part.next(entry)) {
+      ++result_.records;
+      take_footer_entry(entry, walked);
+    }
+  }
+  walked.last_number = footer->last_batch;
+  commits_in_[walked.header.life.sequence] = {first_commit, commits_.size()};
+  by_footer_.insert(walked.header.life.sequence);
+  ++result_.segments_by_footer;
+  return true;
+}
+
+void Recovery::take_footer_entry(const FooterEntry& entry, const WalkedSegment& walked) {
+  if (entry.type != RecordType::commit) {
+    marks_.push_back(
+        {entry.id, entry.type, walked.segment, {entry.payload.begin(), entry.payload.end()}});
+    return;
+  }
+  const bool inside = entry.offset >= records_offset && entry.offset < geometry_.segment_bytes &&
+                      record_bytes(entry.length) <= geometry_.segment_bytes - entry.offset;
+  if (!inside || !entry.id || entry.recipients == 0 || commit_of_.contains(entry.id)) {
+    tell({.segment = walked.segment,
+          .offset = entry.offset,
+          .id = entry.id,
+          .text = "footer malformed or a second COMMIT of this message"},
+         true);
+    return;
+  }
+  SeenCommit commit;
+  commit.sequence = walked.header.life.sequence;
+  RecoveredMessage& message = commit.message;
+  message.id = entry.id;
+  message.commit = {walked.segment, entry.offset, entry.length};
+  message.recipient_count = entry.recipients;
+  message.arrival = entry.arrival;
+  for (const OtherSegment& other : entry.others) {
+    const ChunkRef chunk{.extent = {other.segment, 0, 0}, .sequence = other.sequence};
+    const bool there = other.segment < result_.segments.size() &&
+                       result_.segments[other.segment].life.sequence == other.sequence;
+    if (there) {
+      message.other_segments.push_back(other.segment);
+      continue;
+    }
+    commit.chunk_missing = true;
+    (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) = true;
+  }
+  commit_of_[entry.id] = commits_.size();
+  commits_.push_back(std::move(commit));
+}
+
 void Recovery::walk(WalkedSegment& walked) {
   SegmentWalk walk(reader_, walked.segment, geometry_.segment_bytes, walked.header.life);
   const size_t first_commit = commits_.size();
@@ -181,10 +249,10 @@ void Recovery::walk(WalkedSegment& walked) {
         if (const auto trailer = parse_trailer(record.payload))
           walked.last_number = trailer->number;
         break;
+      case RecordType::footer:
       case RecordType::pad:
         break;
       case RecordType::none:
-      case RecordType::footer:
       case RecordType::moved:
       case RecordType::hold:
       case RecordType::envelope_part:
@@ -213,6 +281,10 @@ void Recovery::carry_chunks() {
 }
 
 bool Recovery::chunk_is_there(const ChunkRef& chunk, MessageId id, uint64_t sequence) {
+  // Not looked at: reading the message will show it.
+  if (by_footer_.contains(chunk.sequence))
+    return chunk.extent.segment < result_.segments.size() &&
+           result_.segments[chunk.extent.segment].life.sequence == chunk.sequence;
   SeenChunk* seen = nullptr;
   if (chunk.sequence == sequence) {
     const auto at = std::lower_bound(
@@ -430,7 +502,8 @@ void Recovery::emit(SeenCommit& commit) {
 
 Recovered Recovery::run() {
   if (!read_faces()) return std::move(result_);
-  for (WalkedSegment& walked : walked_) walk(walked);
+  for (WalkedSegment& walked : walked_)
+    if (verify_ == Verify::all || !take_footer(walked)) walk(walked);
   apply_marks();
   judge_gaps();
   judge_ends();
@@ -441,9 +514,9 @@ Recovered Recovery::run() {
 
 }  // namespace
 
-Recovered recover(SegmentReader& reader, const Geometry& geometry) {
+Recovered recover(SegmentReader& reader, const Geometry& geometry, Verify verify) {
   MX_ASSERT(is_valid(geometry));
-  return Recovery(reader, geometry).run();
+  return Recovery(reader, geometry, verify).run();
 }
 
 void adopt(const Recovered& recovered, SegmentPool& pool) {

@@ -6,7 +6,7 @@
 // verify is a message, acknowledged or not. Damage (a hole before something that was written later,
 // a chunk or a segment that can't be read) is told, counted, and its segment is kept from being
 // recycled; the torn end of the last batch before a crash is told as such and is no damage. Cost:
-// everything that is not retired is read and hashed once.
+// the footers of full segments, and every byte of those that were open at the end of a life.
 #pragma once
 
 #include <cstdint>
@@ -60,12 +60,17 @@ struct Recovered {
   uint64_t torn_tails = 0;
   uint64_t messages_lost = 0;  // a COMMIT is there, a chunk is not (damage, not a torn tail)
   uint64_t records = 0;
+  uint32_t segments_by_footer = 0;
   MessageId largest_id;
   uint64_t largest_sequence = 0;
   std::string refusal;  // not empty: do not start (other version or geometry)
 };
 
-Recovered recover(SegmentReader& reader, const Geometry& geometry);
+// What to look at: full segments by their footers, the others record by record; or everything
+// record by record (for finding damage, which else comes to light when a message is read).
+enum class Verify : uint8_t { open_segments, all };
+Recovered recover(SegmentReader& reader, const Geometry& geometry,
+                  Verify verify = Verify::open_segments);
 
 // Puts the state into a fresh pool and deals the segments out to its shards, whatever number wrote
 // them; a message belongs to the shard that owns its COMMIT's segment:

@@ -11,6 +11,7 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/endian.h"
+#include "queue/footer.h"
 #include "queue/mark_format.h"
 #include "queue/reader.h"
 #include "queue/recovery.h"
@@ -38,6 +39,13 @@ void parse(Bytes bytes) {
   SurvivorsMark survivors;
   if (parse_survivors(bytes, survivors))
     for (uint32_t i = 0; i < survivors.count; ++i) static_cast<void>(survivors.id(i));
+  FooterPart part;
+  if (part.open(bytes)) {
+    FooterEntry entry;
+    uint64_t sum = 0;
+    while (part.next(entry)) sum += entry.payload.size() + entry.others.size();
+    MX_ASSERT(sum <= bytes.size());
+  }
   static_cast<void>(parse_trailer(bytes));
   static_cast<void>(read_record_header(bytes, {1, 1}, 0));
   if (bytes.size() == block_bytes) {

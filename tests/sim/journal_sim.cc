@@ -21,7 +21,8 @@ using namespace mx::sim;
 
 struct Totals {
   uint64_t points = 0, scenarios = 0, failures_injected = 0, drains = 0;
-  uint64_t messages = 0, marks = 0, relocated = 0, retired = 0, refused = 0, torn_tails = 0;
+  uint64_t messages = 0, marks = 0, relocated = 0, retired = 0, refused = 0, torn_tails = 0,
+           by_footer = 0;
   void add(const queue::JournalStats& stats) {
     messages += stats.messages;
     marks += stats.marks;
@@ -55,6 +56,10 @@ bool Scenario::start(Disk& disk, Oracle& oracle, queue::Recovered& recovered) {
   wrong_ = recovered.refusal.empty() ? oracle.check(recovered, disk) : recovered.refusal;
   if (wrong_.empty() && !same(recovered, queue::recover(disk, geometry)))
     wrong_ = "a second recovery differs";
+  totals_.by_footer += recovered.segments_by_footer;
+  if (wrong_.empty() &&
+      !same_messages(recovered, queue::recover(disk, geometry, queue::Verify::all)))
+    wrong_ = "the footers and the records differ";
   // Without garbage no crash looks like damage.
   for (const queue::Damage& damage : recovered.damage)
     if (wrong_.empty() && weather_.faults.garbage_percent == 0 && !damage.torn_tail)
@@ -142,7 +147,7 @@ int main(int argc, char** argv) {
   std::printf(
       "%llu crash points in %llu scenarios; %llu failures injected, %llu drained; %llu messages, "
       "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn "
-      "tails\n",
+      "tails, %llu segments read by footer\n",
       static_cast<unsigned long long>(totals.points),
       static_cast<unsigned long long>(totals.scenarios),
       static_cast<unsigned long long>(totals.failures_injected),
@@ -152,6 +157,7 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.relocated),
       static_cast<unsigned long long>(totals.retired),
       static_cast<unsigned long long>(totals.refused),
-      static_cast<unsigned long long>(totals.torn_tails));
+      static_cast<unsigned long long>(totals.torn_tails),
+      static_cast<unsigned long long>(totals.by_footer));
   return 0;
 }

@@ -100,20 +100,24 @@ void Oracle::settle(const queue::Recovered& recovered) {
   }
 }
 
-bool same(const queue::Recovered& a, const queue::Recovered& b) {
-  if (a.messages.size() != b.messages.size() || a.damage_count != b.damage_count ||
-      a.torn_tails != b.torn_tails || a.pins != b.pins || a.records != b.records ||
-      a.largest_id != b.largest_id || a.largest_sequence != b.largest_sequence)
+bool same_messages(const queue::Recovered& a, const queue::Recovered& b) {
+  if (a.messages.size() != b.messages.size() || a.pins != b.pins || a.largest_id != b.largest_id)
     return false;
   for (size_t i = 0; i < a.messages.size(); ++i) {
     const auto& x = a.messages[i];
     const auto& y = b.messages[i];
     if (x.id != y.id || x.commit != y.commit || x.pending != y.pending ||
         x.attempts != y.attempts || x.next_attempt != y.next_attempt || x.reason != y.reason ||
-        x.other_segments != y.other_segments)
+        x.other_segments != y.other_segments || x.recipient_count != y.recipient_count ||
+        x.arrival != y.arrival || x.warned != y.warned)
       return false;
   }
   return true;
+}
+
+bool same(const queue::Recovered& a, const queue::Recovered& b) {
+  return same_messages(a, b) && a.damage_count == b.damage_count && a.torn_tails == b.torn_tails &&
+         a.records == b.records && a.largest_sequence == b.largest_sequence;
 }
 
 }  // namespace mx::sim

@@ -57,6 +57,8 @@ class Oracle {
   std::map<queue::MessageId, Tracked> messages_;
 };
 
+// The same unfinished messages in the same state? For recovering by footers and record by record.
+bool same_messages(const queue::Recovered& a, const queue::Recovered& b);
 // The same queue? For recovering twice.
 bool same(const queue::Recovered& a, const queue::Recovered& b);
 

@@ -95,7 +95,12 @@ struct Rig {
     return status;
   }
   MessageId accept(std::string_view body, uint16_t recipients = 1) {
-    if (stage(body, recipients) != Status::ok) return {};
+    Status status = stage(body, recipients);
+    for (int i = 0; status == Status::later && i < 10; ++i) {  // a footer goes first
+      settle();
+      status = stage(body, recipients);
+    }
+    if (status != Status::ok) return {};
     const MessageId id = last_id;
     settle();
     CommitResult result;
