@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/io/clock.h"
 #include "engine/io/endpoint.h"
 #include "engine/io/privileged_reader.h"
 #include "engine/io/ring.h"
@@ -32,6 +33,7 @@
 #include "engine/shard/control.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
+#include "engine/spool/sync_probe.h"
 #include "queue/recovery.h"
 
 namespace mx {
@@ -66,6 +68,7 @@ class Daemon {
   bool become_owner();
   bool open_log();
   bool open_queue();
+  void decide_sync();
   bool recover();
   bool open_control();
   bool start_shards();
@@ -97,6 +100,7 @@ class Daemon {
   std::unique_ptr<spool::SegmentFiles> files_;
   std::unique_ptr<queue::SegmentPool> pool_;
   queue::Recovered recovered_;
+  bool dsync_ = false;
   std::unique_ptr<relay::NextHops> next_hops_;
   std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
@@ -262,20 +266,42 @@ bool Daemon::open_queue() {
                   "warning: {} has no O_DIRECT: the queue is written through the page cache, with "
                   "fdatasync",
                   files_->directory());
+  decide_sync();
   pool_ = std::make_unique<queue::SegmentPool>(geometry, shards, reserve);
   return true;
 }
 
+// ringmx_queue_sync = auto: measured. What can't be measured is done the usual way.
+void Daemon::decide_sync() {
+  config::QueueSync sync = settings().queue.sync;
+  if (sync == config::QueueSync::automatic && !files_->direct())
+    sync = config::QueueSync::fdatasync;
+  std::string measured;
+  if (sync == config::QueueSync::automatic) {
+    const auto probe = spool::probe_sync(*files_);
+    sync = probe ? spool::choose_sync(*probe) : config::QueueSync::fdatasync;
+    measured = probe ? fmt::format(" (16 KiB: fdatasync {} us, dsync {} us)", probe->fdatasync.us,
+                                   probe->dsync.us)
+                     : " (" + probe.error() + ")";
+  }
+  dsync_ = sync == config::QueueSync::dsync;
+  stream_->line("master", "queue: batches are made durable by {}{}",
+                dsync_ ? "RWF_DSYNC" : "fdatasync", measured);
+}
+
 bool Daemon::recover() {
+  const Instant begin = io::now();
   recovered_ = queue::recover(*files_, files_->geometry());
+  const Duration took = io::now() - begin;
   if (!recovered_.refusal.empty())
     return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
   queue::adopt(recovered_, *pool_);
   stream_->line(
       "master",
-      "queue recovered: {} messages, {} records, {} unfinished batch ends, {} damaged places",
+      "queue recovered: {} messages, {} records, {} unfinished batch ends, {} damaged places, {} "
+      "segments by footer, {} ms",
       recovered_.messages.size(), recovered_.records, recovered_.torn_tails,
-      recovered_.damage_count);
+      recovered_.damage_count, recovered_.segments_by_footer, took.us / 1000);
   for (const queue::Damage& damage : recovered_.damage)
     if (!damage.torn_tail)
       stream_->line("master", "warning: queue segment {} offset {}: {}", damage.segment,
@@ -310,6 +336,7 @@ bool Daemon::start_shards() {
                              *clients_,
                              *pool_,
                              *files_,
+                             dsync_,
                              random_u64(),
                              recovered_.largest_id,
                              [this] { run_queue(); }};

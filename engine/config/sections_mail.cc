@@ -206,6 +206,14 @@ void read_queue(Evaluator& values, Settings& settings) {
                              limits::queue_segments_max));
   if (settings.server.message_size_limit > queue.size_limit)
     values.error("message_size_limit", "is larger than ringmx_queue_size_limit");
+  const std::string& sync = values.text("ringmx_queue_sync");
+  if (sync == "fdatasync")
+    queue.sync = QueueSync::fdatasync;
+  else if (sync == "dsync")
+    queue.sync = QueueSync::dsync;
+  else if (sync != "auto")
+    values.error("ringmx_queue_sync",
+                 fmt::format("\"{}\": auto, fdatasync or dsync", printable(sync)));
   queue.minimal_backoff = values.time("minimal_backoff_time", seconds(1), time_max);
   queue.maximal_backoff = values.time("maximal_backoff_time", seconds(1), time_max);
   if (queue.minimal_backoff > queue.maximal_backoff)

@@ -132,10 +132,14 @@ struct Clients {
   List proxy_trusted;  // ringmx_proxy_trusted: whose PROXY header is believed
 };
 
+// How a batch of the journal is made durable (engine/spool/sync_probe.h).
+enum class QueueSync : uint8_t { automatic, fdatasync, dsync };
+
 struct QueueSettings {
-  std::string directory;                // queue_directory
-  uint64_t segment_size = 64ULL << 20;  // ringmx_segment_size
-  uint64_t size_limit = 1ULL << 30;     // ringmx_queue_size_limit
+  std::string directory;                  // queue_directory
+  uint64_t segment_size = 64ULL << 20;    // ringmx_segment_size
+  uint64_t size_limit = 1ULL << 30;       // ringmx_queue_size_limit
+  QueueSync sync = QueueSync::automatic;  // ringmx_queue_sync
   Duration minimal_backoff = seconds(300), maximal_backoff = seconds(4000);
 };
 

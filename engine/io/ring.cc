@@ -166,9 +166,10 @@ void Ring::read(int fd, MutableBytes into, uint64_t offset, Op op) {
   entry->user_data = op.pack();
 }
 
-void Ring::write(int fd, Bytes bytes, uint64_t offset, Op op) {
+void Ring::write(int fd, Bytes bytes, uint64_t offset, Op op, bool dsync) {
   io_uring_sqe* entry = sqe(op);
   io_uring_prep_write(entry, fd, bytes.data(), static_cast<unsigned>(bytes.size()), offset);
+  if (dsync) entry->rw_flags = RWF_DSYNC;
   entry->user_data = op.pack();
 }
 

@@ -60,7 +60,8 @@ class Ring {
   void send(int fd, Bytes bytes, Op op);  // completes only when all is sent, or on error
   void sendmsg(int fd, const msghdr* message, Op op);  // likewise
   void read(int fd, MutableBytes into, uint64_t offset, Op op);
-  void write(int fd, Bytes bytes, uint64_t offset, Op op);
+  // dsync: complete only when durable (RWF_DSYNC).
+  void write(int fd, Bytes bytes, uint64_t offset, Op op, bool dsync = false);
   void fdatasync(int fd, Op op);
   void poll_readable(int fd, Op op);
   void cancel(Op target, Op op);

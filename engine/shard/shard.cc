@@ -83,6 +83,7 @@ std::string Shard::Runtime::start() {
   spool_settings.journal.largest_known_id = shard.shared_.largest_known_id;
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
   spool_settings.index_capacity = index_capacity;
+  spool_settings.dsync = shard.shared_.dsync;
   spool_settings.batch_bytes = static_cast<uint32_t>(
       std::clamp<uint64_t>(settings.queue.segment_size / 4, 64U << 10, 1U << 20));
   spool =

@@ -42,6 +42,7 @@ struct Shared {
   session::ClientTable& clients;
   queue::SegmentPool& pool;
   const spool::SegmentFiles& files;
+  bool dsync = false;  // how the journals write
   uint64_t epoch = 0;  // of this start of the process
   queue::MessageId largest_known_id;
   // ETRN: all shards try what they have deferred. From any shard's thread.

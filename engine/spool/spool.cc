@@ -16,6 +16,7 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
       log_(log),
       alarms_(alarms),
       counters_(counters),
+      dsync_(settings.dsync),
       blocks_(settings.body_memory_bytes),
       messages_(blocks_.count() + messages_for_reading),
       index_(settings.index_capacity, pool.geometry().segment_count),
@@ -36,10 +37,15 @@ Spool::~Spool() {
 void Spool::write(uint32_t segment, uint32_t offset, Bytes data) {
   counters_.journal_batches.add();
   counters_.journal_bytes.add(data.size());
-  loop_.ring.write(files_.fd(segment), data, offset, {op_journal_write, 0, segment});
+  loop_.ring.write(files_.fd(segment), data, offset, {op_journal_write, 0, segment}, dsync_);
 }
 
 void Spool::flush(uint32_t segment) {
+  if (dsync_) {  // the write was one
+    journal_->on_flush(0);
+    room_ = true;
+    return;
+  }
   counters_.journal_flushes.add();
   loop_.ring.fdatasync(files_.fd(segment), {op_journal_flush, 0, segment});
 }

@@ -42,6 +42,7 @@ struct SpoolSettings {
   uint32_t batch_bytes = 1U << 20;  // each of two
   uint64_t body_memory_bytes = 64ULL << 20;
   uint32_t index_capacity = 1'000'000;  // unfinished messages of the shard
+  bool dsync = false;                   // each write is durable by itself (sync_probe.h)
 };
 
 class Spool final : private queue::Device {
@@ -79,6 +80,7 @@ class Spool final : private queue::Device {
   observe::LogStream& log_;
   observe::Alarms& alarms_;
   observe::Counters& counters_;
+  bool dsync_;
   BlockPool blocks_;
   io::SlotPool<Message> messages_;
   queue::Index index_;

@@ -25,7 +25,8 @@ TEST(Restart, IsNeededForWhatWasMadeAtTheStart) {
                            "queue_directory = /x", "maillog_file = /x", "syslog_name = x",
                            "ringmx_body_cache = 10000000", "ringmx_max_sessions = 5",
                            "ringmx_queue_size_limit = 2147483648", "ringmx_sandbox = no",
-                           "ringmx_segment_size = 1048576", "ringmx_backend_connections = 7"}) {
+                           "ringmx_segment_size = 1048576", "ringmx_queue_sync = dsync",
+                           "ringmx_backend_connections = 7"}) {
     const std::string name = std::string(line).substr(0, std::string(line).find(' '));
     EXPECT_EQ(said("", std::string(line) + "\n"),
               "/etc/ringmx/main.cf:3: warning: " + name +
