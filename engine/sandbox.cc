@@ -110,6 +110,7 @@ constexpr std::array allowed{
     SYS_mkdirat,
     SYS_unlinkat,
     SYS_renameat,
+    SYS_renameat2,
     SYS_fchmod,
     SYS_fchmodat,
     SYS_fchownat,
