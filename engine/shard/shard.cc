@@ -101,6 +101,7 @@ std::string Shard::Runtime::start() {
     if (!spool->journal().adopt(*message)) return "too many queued messages for one shard";
     outbound->restore(*message);
   }
+  shard.messages_ = {};
   journal_timer.kind = timer_journal;
   accept_timer.kind = timer_accept;
   shutdown_timer.kind = timer_shutdown;

@@ -75,21 +75,25 @@ def drain(rig, port):
     """The backend comes up; a tenth more of new mail arrives meanwhile and must not wait behind."""
     sink = rig.mxsink(port=port)
     start = time.monotonic()
+    wait_for(lambda: sink.count() > 0, "the first delivery", 120)
+    say("from the backend's start to the first delivery, s", f"{time.monotonic() - start:.1f}")
+    start = time.monotonic()
     fresh = max(100, options.messages // 10)
     result = rig.mxload("-s", "10", "-m", str(fresh), "-l", str(options.size), "-d",
                         "--ledger", rig.dir / "fresh")
     assert result["accepted"] == fresh
+    intake = time.monotonic() - start
     wanted = set((rig.dir / "fresh").read_text().split())
-    wait_for(lambda: sink.count() > 0, "the first delivery", 120)
-    begun = time.monotonic()
-    sink.wait_for_messages(options.messages + fresh, 60 + options.messages / 500)
-    took = time.monotonic() - begun
-    say("from the backend's start to the first delivery, s", f"{begun - start:.1f}")
-    say("drained a second", f"{(options.messages + fresh) / took:,.0f}")
+    early = sum(m["id"] in wanted for m in sink.messages()) / fresh
+    say("new mail, a second", f"{fresh / intake:,.0f}")
+    say("part of it delivered when the last of it was accepted", f"{early:.0%}")
+    sink.wait_for_messages(options.messages + fresh, 120 + options.messages / 500)
     messages = sink.messages()
     assert len(messages) == len({m["id"] for m in messages}), "delivered twice"
+    took = (messages[-1]["at_us"] - messages[0]["at_us"]) / 1e6
+    say("drained a second", f"{len(messages) / took:,.0f}")
     last = max(i for i, m in enumerate(messages) if m["id"] in wanted)
-    say("new mail is through after this part of the drain", f"{last / len(messages):.0%}")
+    say("the last of the new mail is through after this part", f"{last / len(messages):.0%}")
     return last / len(messages)
 
 
@@ -106,9 +110,10 @@ with Rig() as rig:
     fill(rig, mx)
     mx = restart(rig, mx)
     busy = rest(mx)
+    say("RSS after it, MiB", f"{mx.rss_kib() / 1024:.0f}")
     listing(rig)
     share = drain(rig, port)
     assert mx.terminate(60) == 0
     if options.messages >= 5000:
         assert busy < 0.05, busy
-        assert share < 0.75, "new mail waited behind the old"
+        assert share < 0.9, "new mail waited behind the old"
