@@ -363,6 +363,7 @@ bool Daemon::start_shards() {
   told.wait(lock, [&] { return ready == shards_.size(); });
   if (!error.empty()) return fail(EX_OSERR, error);
   recovered_ = {};
+  if (options_.give_back_memory != nullptr) options_.give_back_memory();
   all_shards_run_ = true;
   return true;
 }

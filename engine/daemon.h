@@ -9,6 +9,7 @@ namespace mx {
 struct DaemonOptions {
   std::string config_directory = "/etc/ringmx";
   bool check_only = false;
+  void (*give_back_memory)() = nullptr;  // called once, when what the start needed is free
 };
 
 // Returns the exit code (sysexits.h). Messages for the operator go to stderr until the log is open.

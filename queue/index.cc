@@ -57,6 +57,7 @@ Index::Entry& Index::insert(const MessageInfo& info) {
   entry.commit = info.commit;
   entry.arrival_us = info.arrival.us;
   entry.recipient_count = entry.pending_count = info.recipient_count;
+  pending_recipients_ += info.recipient_count;
   if (info.recipient_count <= inline_recipients) {
     entry.pending = ~uint64_t{0} >> (inline_recipients - info.recipient_count);
   } else {
@@ -140,7 +141,15 @@ uint32_t Index::clear_pending(Entry& entry, uint32_t first, uint32_t count) {
     ++cleared;
   }
   entry.pending_count = static_cast<uint16_t>(entry.pending_count - cleared);
+  pending_recipients_ -= cleared;
+  if (entry.next_attempt_us == held_until.us) held_recipients_ -= cleared;
   return cleared;
+}
+
+void Index::set_next_attempt(Entry& entry, WallTime at) {
+  if (entry.next_attempt_us == held_until.us) held_recipients_ -= entry.pending_count;
+  entry.next_attempt_us = at.us;
+  if (at == held_until) held_recipients_ += entry.pending_count;
 }
 
 // Backends mostly repeat themselves, so each text is kept once. When there are more different ones

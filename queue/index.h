@@ -19,6 +19,9 @@
 
 namespace mx::queue {
 
+// The next attempt of a message that waits for a person.
+inline constexpr WallTime held_until{INT64_MAX};
+
 // A message as the rest of the program sees it.
 struct MessageInfo {
   MessageId id = {};
@@ -42,6 +45,9 @@ class Index {
 
   uint32_t size() const { return size_; }  // finished ones with an unwritten mark included
   uint32_t capacity() const { return capacity_; }
+  // Recipients that are not finished, and how many of them are held.
+  uint64_t pending_recipients() const { return pending_recipients_; }
+  uint64_t held_recipients() const { return held_recipients_; }
 
   // False when there is no unfinished message of this id.
   [[nodiscard]] bool find(MessageId id, MessageInfo& info) const;
@@ -90,6 +96,7 @@ class Index {
   uint32_t lookup(MessageId id) const;
   // Clears bits [first, first + count); returns how many were set.
   uint32_t clear_pending(Entry& entry, uint32_t first, uint32_t count);
+  void set_next_attempt(Entry& entry, WallTime at);
   bool test_pending(const Entry& entry, uint32_t recipient) const;
   void set_reason(Entry& entry, std::string_view text);
   MessageInfo info_of(const Entry& entry) const;
@@ -97,6 +104,7 @@ class Index {
 
   uint32_t capacity_;
   uint32_t size_ = 0;
+  uint64_t pending_recipients_ = 0, held_recipients_ = 0;
   uint32_t free_head_ = none;
   uint32_t fresh_ = 0;  // entries from here on were never used
   uint32_t bucket_mask_;

@@ -68,7 +68,7 @@ bool Journal::adopt(const RecoveredMessage& message) {
   index_.clear_pending(entry, at, message.recipient_count - at);
   MX_ASSERT(entry.pending_count > 0);
   entry.attempts = message.attempts;
-  entry.next_attempt_us = message.next_attempt.us;
+  index_.set_next_attempt(entry, message.next_attempt);
   entry.marked = message.marked;
   entry.warned = message.warned;
   index_.set_reason(entry, message.reason);

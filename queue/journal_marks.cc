@@ -31,7 +31,7 @@ bool Journal::mark_deferred(MessageId id, WallTime next_attempt, uint16_t attemp
   if (slot == Index::none || reason.size() > limits::defer_reason_bytes_max) return false;
   Index::Entry& entry = index_.entries_[slot];
   if (entry.pending_count == 0) return false;
-  entry.next_attempt_us = next_attempt.us;
+  index_.set_next_attempt(entry, next_attempt);
   entry.attempts = attempts;
   index_.set_reason(entry, reason);
   make_dirty(slot, now);

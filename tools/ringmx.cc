@@ -4,14 +4,24 @@
 
 #include <CLI/CLI.hpp>
 
+#ifdef RINGMX_JEMALLOC
+#include <jemalloc/jemalloc.h>
+static_assert(MALLCTL_ARENAS_ALL == 4096);
+#endif
+
 #include "engine/daemon.h"
 
-// jemalloc reads this at its start: what recovery needed goes back to the system, though the thread
-// that needed it sleeps from then on (1 M queued messages: 106 bytes each instead of 162).
-extern "C" {
-extern const char* malloc_conf;
-const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+namespace {
+
+// What recovery needed goes back to the system at once: the thread that needed it sleeps from then
+// on, and jemalloc would keep it (1 M queued messages: 94 bytes each instead of 162).
+void give_back_memory() {
+#ifdef RINGMX_JEMALLOC
+  ::mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);
+#endif
 }
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
@@ -19,6 +29,7 @@ int main(int argc, char** argv) {
       "backend.\n"
       "TERM ends it in order, HUP reads the configuration again, USR1 opens the log file again."};
   mx::DaemonOptions options;
+  options.give_back_memory = give_back_memory;
   app.add_option("-c,--config", options.config_directory, "directory with main.cf")
       ->capture_default_str();
   app.add_flag("--check", options.check_only,

@@ -78,7 +78,7 @@ constexpr Parameter rows[] = {
     harmless("smtp_send_dummy_mail_auth", Type::boolean, "no", why::unset_feature),
     refused("smtp_send_xforward_command", Type::boolean, "no", not_built::client_dialogue),
     harmless("smtp_sender_dependent_authentication", Type::boolean, "no", why::sasl),
-    refused("smtp_skip_5xx_greeting", Type::boolean, "yes", not_built::bounces),
+    refused("smtp_skip_5xx_greeting", Type::boolean, "yes", not_built::client_dialogue),
     harmless("smtp_skip_quit_response", Type::boolean, "yes", why::backend_deadline),
     harmless("smtp_starttls_timeout", Type::time, "300s", why::tls),
     acts("smtp_tcp_port", Type::text, "smtp"),

@@ -16,8 +16,7 @@ inline constexpr std::string_view backend_deadline =
     "each reply of a backend has a time limit of its own";
 inline constexpr std::string_view bare_newline_exclusions =
     "bare newlines are made harmless whoever sends them; the message itself is not refused";
-inline constexpr std::string_view bounces =
-    "no bounce is made yet: mail stays in the queue until it is delivered";
+inline constexpr std::string_view bounces = "notices have Postfix's built-in text and one sender";
 inline constexpr std::string_view concurrency =
     "connections to a backend are limited by ringmx_backend_connections";
 inline constexpr std::string_view config_directory = "the directory is given by -c";
@@ -51,7 +50,7 @@ inline constexpr std::string_view milters =
     "used only with milters, which are refused when they are set";
 inline constexpr std::string_view newaliases = "it is used by newaliases only";
 inline constexpr std::string_view notices =
-    "no notice is mailed to the postmaster; errors are logged and raise alarms";
+    "notices of bounces, 2bounces and delays are mailed; errors are logged and raise alarms";
 inline constexpr std::string_view other_transport =
     "it belongs to a transport of master.cf that ringmx does not have";
 inline constexpr std::string_view peername =
@@ -92,8 +91,6 @@ inline constexpr std::string_view virtual_domains =
 namespace not_built {
 inline constexpr std::string_view bare_newline_code = "the reply to a bare newline is 550";
 inline constexpr std::string_view bcc = "automatic copies are not built yet";
-inline constexpr std::string_view bounces =
-    "bounces and notices are not built yet: mail stays in the queue until it is delivered";
 inline constexpr std::string_view client_dialogue =
     "this change of the dialogue with backends is not built yet";
 inline constexpr std::string_view commands = "changing the set of commands is not built yet";

@@ -39,6 +39,10 @@ class Counter {
   X(recipients_bounced, "recipients given up, their senders told if they want") \
   X(messages_quarantined, "messages held instead of bounced (ringmx_bounce)")   \
   X(recipients_generated, "recipients of notices that were made")               \
+  X(recipients_recovered, "recipients found in the queue at the start")         \
+  X(recipients_deleted, "recipients deleted by the operator (mxq -d)")          \
+  X(recipients_queued, "recipients in the queue now, those held included")      \
+  X(recipients_held, "recipients held now")                                     \
   X(recipients_discarded, "recipients thrown away by a rule")                   \
   X(outcome_unknown, "connections lost between the final dot and its reply")    \
   X(messages_done, "messages with no recipient left")                           \

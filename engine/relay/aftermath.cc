@@ -92,7 +92,10 @@ void Outbound::take_notices() {
       MX_ASSERT(known || spool_.journal().failed());
     }
     // Found by the sweep, it still has its place, unless it is done.
-    if (cause.listed && spool_.index().find(cause.id, info)) continue;
+    if (cause.listed && spool_.index().find(cause.id, info)) {
+      obey_wish(info);
+      continue;
+    }
     if (!cause.told && cause.why.empty()) cause.why = "its sender could not be told yet";
     go_on(info, cause.why);
   }
@@ -102,6 +105,7 @@ void Outbound::take_notices() {
 
 // The message is done, or waits.
 void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
+  if (obey_wish(info)) return;
   queue::MessageInfo left;
   if (!spool_.index().find(info.id, left)) {
     counters_.messages_done.add();
@@ -120,8 +124,9 @@ void Outbound::go_on(const queue::MessageInfo& info, std::string_view why) {
 // The envelope says so until the first mark; from then on the mark does, and mxq -H ends it.
 void Outbound::hold(const queue::MessageInfo& info, std::string_view why) {
   const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(info.attempts + 1U, UINT16_MAX));
-  const bool known = spool_.journal().mark_deferred(
-      info.id, held_until, attempts, why.substr(0, limits::defer_reason_bytes_max), loop_.now());
+  const bool known =
+      spool_.journal().mark_deferred(info.id, queue::held_until, attempts,
+                                     why.substr(0, limits::defer_reason_bytes_max), loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
   log_.line("qmgr", "{}: placed on hold", queue::to_text(info.id).view());
 }
@@ -156,7 +161,7 @@ void Outbound::sweep() {
 }
 
 void Outbound::sweep(const queue::MessageInfo& info) {
-  if (info.next_attempt == held_until) return;
+  if (info.next_attempt == queue::held_until) return;
   const config::BounceSettings& bounces = settings_->bounces;
   // With a lifetime of 0 the first attempt decides, if there is one within the usual time.
   const Duration lifetime = std::max(std::min(bounces.queue_lifetime, bounces.bounce_lifetime),

@@ -31,24 +31,9 @@ bool is_ascii(std::string_view text) {
 }  // namespace
 
 void Outbound::restore(const queue::RecoveredMessage& message) {
-  if (message.next_attempt == held_until) return;  // waits for mxq -H
+  if (message.next_attempt == queue::held_until) return;  // waits for mxq -H
   schedule_.restore({message.id, message.attempts}, message.next_attempt, loop_.wall(),
                     loop_.now());
-}
-
-void Outbound::flush() {
-  schedule_.wake_all();
-}
-
-bool Outbound::release(queue::MessageId id) {
-  queue::MessageInfo info;
-  if (!spool_.index().find(id, info) || info.next_attempt != held_until) return false;
-  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(info.attempts + 1U, UINT16_MAX));
-  const bool known = spool_.journal().mark_deferred(id, loop_.wall(), attempts, "", loop_.now());
-  MX_ASSERT(known || spool_.journal().failed());
-  log_.line("qmgr", "{}: released", queue::to_text(id).view());
-  schedule_.add_ready({id, attempts});
-  return true;
 }
 
 size_t Outbound::waiting() const {
@@ -95,7 +80,7 @@ bool Outbound::take_work(Destination& d, Work& work) {
 // False: deleted, held, given up or tried otherwise since it got its turn.
 bool Outbound::is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info) {
   return !notices_.claim(id) && spool_.index().find(id, info) && info.attempts == attempts &&
-         info.next_attempt != held_until;
+         info.next_attempt != queue::held_until;
 }
 
 void Outbound::arm_schedule() {

@@ -105,6 +105,11 @@ bool NextHop::failed(Instant now, Lease lease) {
   return before == 0;
 }
 
+void NextHop::probe_now(Instant now) {
+  int64_t until = down_until_us_.load(std::memory_order_relaxed);
+  if (until > now.us) down_until_us_.compare_exchange_strong(until, now.us);
+}
+
 void NextHop::delivered() {
   const uint32_t window = window_.load(std::memory_order_relaxed);
   if (window < connections_max_) window_.store(window + 1, std::memory_order_relaxed);

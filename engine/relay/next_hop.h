@@ -45,6 +45,8 @@ class NextHop {
   bool reached();
   bool failed(Instant now, Lease lease);
   void delivered();  // the ramp goes on
+  // While down: the next probe may go at once.
+  void probe_now(Instant now);
 
   bool up() const { return down_until_us_.load(std::memory_order_relaxed) == 0; }
   // When the next probe may go; only meaningful while down.

@@ -55,9 +55,6 @@ constexpr bool is_relay_timer(uint8_t kind) {
   return kind >= timer_connection && kind <= timer_sweep;
 }
 
-// The next attempt of a message that waits for a person (mxq -H).
-inline constexpr WallTime held_until{INT64_MAX};
-
 class Outbound {
  public:
   Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops, observe::LogStream& log,
@@ -71,8 +68,21 @@ class Outbound {
   void restore(const queue::RecoveredMessage& message);
   // Everything deferred is tried now (mxq -f).
   void flush();
-  // A held message goes (mxq -H). False: there is none of this id.
-  bool release(queue::MessageId id);
+  // What an operator wants of one message.
+  enum class Steer : uint8_t {
+    hold,     // it waits for a person
+    release,  // it waits no more
+    requeue,  // as if it had just come; held or not
+    kick,     // it is tried now, unless it is held
+    remove,   // it is thrown away, and counted
+  };
+  enum class Steered : uint8_t {
+    done,
+    after_attempt,  // it is on its way to a backend: done when that is over, if it is still there
+    not_so,         // held already, or not held
+    unknown,
+  };
+  Steered steer(Steer what, queue::MessageId id);
 
   void on_completion(const io::Completion& completion);
   // Of a message that this folder made: its cookie's kind says so.
@@ -163,6 +173,9 @@ class Outbound {
   void take_notices();
   void go_on(const queue::MessageInfo& info, std::string_view why);
   void hold(const queue::MessageInfo& info, std::string_view why = "held");
+  void remove(const queue::MessageInfo& info);
+  void try_now(const queue::MessageInfo& info);
+  bool obey_wish(const queue::MessageInfo& info);
   // work
   bool take_work(Destination& d, Work& work);
   bool is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info);
@@ -205,6 +218,7 @@ class Outbound {
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;
+  std::map<queue::MessageId, Steer> wishes_;  // for messages that are being tried
   io::Timer schedule_timer_, sweep_timer_;
   uint32_t sweep_cursor_ = 0;
   WallTime first_wall_;  // … and the same moment by the clock that never jumps

@@ -11,29 +11,20 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
+#include <set>
 
-#include "engine/io/clock.h"
-#include "proto/base/text.h"
-#include "proto/mail/envelope.h"
+#include "proto/base/limits.h"
 #include "queue/reader.h"
 
 namespace mx::shard {
 namespace {
 
 constexpr size_t page_messages = 256;
+constexpr size_t list_send_bytes = 64U << 10;
 constexpr int client_timeout_ms = 10'000;
 constexpr auto shard_timeout = std::chrono::seconds(10);
-
-// JSON string (RFC 8259 7). What is not printable was made harmless before it got here.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : printable(text)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
 
 bool send_all(int client, std::string_view text) {
   while (!text.empty()) {
@@ -63,17 +54,16 @@ bool ask(Shard& shard, std::function<void(Shard&)> task) {
   return state->told.wait_for(lock, shard_timeout, [&] { return state->done; });
 }
 
-struct Free {
-  void operator()(std::byte* p) const { std::free(p); }
-};
+// A shard's row for the one at `info`.
+spool::QueuedMessage row_of(Shard& s, const queue::MessageInfo& info) {
+  spool::QueuedMessage row{info, {}, std::string(s.index().reason(info.id))};
+  for (uint32_t r = s.index().next_pending(info.id, 0); r != queue::Index::none;
+       r = s.index().next_pending(info.id, r + 1))
+    row.pending.push_back(r);
+  return row;
+}
 
 }  // namespace
-
-struct Control::Listed {
-  queue::MessageInfo info;
-  std::vector<uint32_t> pending;
-  std::string reason;
-};
 
 Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
                  spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
@@ -85,7 +75,8 @@ Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms
       pool_(pool),
       next_hop_(next_hop),
       publisher_(publisher),
-      shards_(shards) {}
+      shards_(shards),
+      reader_(files, files.geometry().segment_bytes) {}
 
 Control::~Control() {
   stop();
@@ -133,27 +124,38 @@ void Control::run() {
 }
 
 void Control::serve(int client) {
-  char line[64];
-  size_t used = 0;
-  while (used < sizeof line) {
-    const ssize_t n = ::recv(client, line + used, sizeof line - used, 0);
+  std::string line;
+  char buffer[4096];
+  size_t end = std::string::npos;
+  while (end == std::string::npos) {
+    const ssize_t n = ::recv(client, buffer, sizeof buffer, 0);
     if (n <= 0) return;
-    used += static_cast<size_t>(n);
-    if (std::memchr(line, '\n', used)) break;
+    line.append(buffer, static_cast<size_t>(n));
+    end = line.find('\n');
+    if (end == std::string::npos && line.size() > limits::control_request_bytes_max) {
+      send_all(client, "{\"error\":\"the request is too long\"}\n");
+      return;
+    }
   }
-  const std::string_view request = trim({line, used});
-  bool known = true;
-  if (request == "status")
-    status(client);
-  else if (request == "list")
-    list(client);
-  else if (request == "flush")
-    flush(client);
-  else if (request.starts_with("release "))
-    release(client, request.substr(8));
-  else
-    known = false;
-  if (!known) send_all(client, "{\"error\":\"unknown request\"}\n");
+  const auto request = parse_request(std::string_view(line).substr(0, end));
+  if (!request) {
+    send_all(client, fmt::format("{{\"error\":{}}}\n", spool::quoted(request.error())));
+    return;
+  }
+  switch (request->verb) {
+    case Request::Verb::status:
+      status(client);
+      break;
+    case Request::Verb::list:
+      list(client, request->selection);
+      break;
+    case Request::Verb::flush:
+      flush(client);
+      break;
+    case Request::Verb::steer:
+      steer(client, *request);
+      break;
+  }
 }
 
 // One line: counters (sums over the shards, and one object a shard) and the alarms that are raised.
@@ -177,42 +179,36 @@ bool Control::status(int client) {
   out += fmt::format(
       "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
       "\"next_hop_up\":{},\"snapshots\":{},\"publications\":{},\"tables\":[",
-      shards_.size(), pool_.free_segments(), pool_.free_bytes(), quoted(next_hop_.name()),
+      shards_.size(), pool_.free_segments(), pool_.free_bytes(), spool::quoted(next_hop_.name()),
       next_hop_.up(), publisher_.alive(), publisher_.publications());
   bool first = true;
   const policy::SnapshotPointer newest = publisher_.newest();  // held while it is walked
   for (const policy::TablePointer& table : newest->tables) {
     out += fmt::format("{}{{\"name\":{},\"keys\":{},\"load_ms\":{:.1f}}}", first ? "" : ",",
-                       quoted(table->name()), table->facts().keys,
+                       spool::quoted(table->name()), table->facts().keys,
                        static_cast<double>(table->facts().load_time.us) / 1000);
     first = false;
   }
   out += "],\"alarms\":[";
   first = true;
   for (const auto& [name, text] : alarms_.raised()) {
-    out +=
-        fmt::format("{}{{\"name\":{},\"text\":{}}}", first ? "" : ",", quoted(name), quoted(text));
+    out += fmt::format("{}{{\"name\":{},\"text\":{}}}", first ? "" : ",", spool::quoted(name),
+                       spool::quoted(text));
     first = false;
   }
   return send_all(client, out + "]}\n");
 }
 
-bool Control::page(Shard& shard, uint32_t& cursor, std::vector<Listed>& into) {
+bool Control::page(Shard& shard, uint32_t& cursor, std::vector<spool::QueuedMessage>& into) {
   struct Page {
     uint32_t cursor;
-    std::vector<Listed> rows;
+    std::vector<spool::QueuedMessage> rows;
   };
   const auto page = std::make_shared<Page>(Page{cursor, {}});
   const bool answered = ask(shard, [page](Shard& s) {
     queue::MessageInfo infos[page_messages];
     const size_t count = s.index().page(page->cursor, infos, page_messages);
-    for (size_t i = 0; i < count; ++i) {
-      Listed row{infos[i], {}, std::string(s.index().reason(infos[i].id))};
-      for (uint32_t r = s.index().next_pending(row.info.id, 0); r != queue::Index::none;
-           r = s.index().next_pending(row.info.id, r + 1))
-        row.pending.push_back(r);
-      page->rows.push_back(std::move(row));
-    }
+    for (size_t i = 0; i < count; ++i) page->rows.push_back(row_of(s, infos[i]));
   });
   if (!answered) return false;
   cursor = page->cursor;
@@ -220,77 +216,106 @@ bool Control::page(Shard& shard, uint32_t& cursor, std::vector<Listed>& into) {
   return true;
 }
 
-// The keys are those of postqueue -j. Empty when the message is gone by now.
-std::string Control::describe(const Listed& listed) {
-  const queue::Extent& extent = listed.info.commit;
-  const queue::Window window = queue::window_of(extent);
-  const std::unique_ptr<std::byte, Free> bytes(
-      static_cast<std::byte*>(std::aligned_alloc(queue::block_bytes, window.length)));
-  if (!bytes) return "";
-  if (files_.read(extent.segment, window.offset, {bytes.get(), window.length}) != window.length)
-    return "";
-  const auto payload =
-      queue::decode_record({bytes.get(), window.length}, extent, pool_.life(extent.segment),
-                           queue::RecordType::commit, listed.info.id);
-  queue::CommitView commit;
-  mail::EnvelopeReader envelope;
-  if (!payload || !commit.open(*payload) || !envelope.open(commit.envelope())) return "";
-  std::string out = fmt::format(
-      "{{\"queue_name\":\"{}\",\"queue_id\":\"{}\",\"arrival_time\":{},\"message_size\":{},"
-      "\"forced_expire\":false,\"sender\":{},\"recipients\":[",
-      listed.info.next_attempt == relay::held_until ? "hold"
-      : listed.info.attempts > 0                    ? "deferred"
-                                                    : "active",
-      queue::to_text(listed.info.id).view(), listed.info.arrival.seconds(), envelope.head().size,
-      quoted(envelope.head().sender));
-  std::string_view address;
-  size_t next = 0;
-  for (uint32_t i = 0; next < listed.pending.size() && envelope.next_recipient(address); ++i) {
-    if (listed.pending[next] != i) continue;
-    out += fmt::format("{}{{\"address\":{}", next == 0 ? "" : ",", quoted(address));
-    if (!listed.reason.empty()) out += ",\"delay_reason\":" + quoted(listed.reason);
-    out += "}";
-    ++next;
-  }
-  return out + "]}\n";
+bool Control::find(Shard& shard, queue::MessageId id, std::vector<spool::QueuedMessage>& into) {
+  const auto rows = std::make_shared<std::vector<spool::QueuedMessage>>();
+  const bool answered = ask(shard, [rows, id](Shard& s) {
+    queue::MessageInfo info;
+    if (s.index().find(id, info)) rows->push_back(row_of(s, info));
+  });
+  if (answered) into = std::move(*rows);
+  return answered;
 }
 
-bool Control::list(int client) {
+// False: a shard does not answer, or `visit` wants no more.
+bool Control::each(const Selection& selection, const Visit& visit) {
   for (auto& shard : shards_) {
     uint32_t cursor = 0;
-    while (cursor != queue::Index::none) {
-      std::vector<Listed> rows;
-      if (stopping_ || !page(*shard, cursor, rows))
-        return send_all(client, "{\"error\":\"a shard does not answer\"}\n");
-      std::string out;
-      for (const Listed& row : rows) out += describe(row);
-      if (!send_all(client, out)) return false;
+    for (size_t next = 0; cursor != queue::Index::none; ++next) {
+      std::vector<spool::QueuedMessage> rows;
+      if (stopping_) return false;
+      if (selection.ids.empty() ? !page(*shard, cursor, rows)
+                                : !find(*shard, selection.ids[next], rows))
+        return false;
+      if (next + 1 == selection.ids.size()) cursor = queue::Index::none;
+      for (const spool::QueuedMessage& row : rows) {
+        const queue::Extent& extent = row.info.commit;
+        const auto commit = reader_.record(extent, pool_.life(extent.segment),
+                                           queue::RecordType::commit, row.info.id);
+        if (!commit) continue;  // gone by now
+        if (!selection.domain.empty() && !spool::goes_to(row, *commit, selection.domain)) continue;
+        if (!visit(*shard, row, *commit)) return false;
+      }
     }
   }
   return true;
 }
 
-// mxq -H ID or ALL.
-bool Control::release(int client, std::string_view what) {
-  const auto id = queue::parse_message_id(what);
-  if (!id && what != "ALL") return send_all(client, "{\"error\":\"bad queue id\"}\n");
-  size_t released = 0;
-  for (auto& shard : shards_) {
-    std::vector<queue::MessageId> ids;
-    if (id) ids.push_back(*id);
-    for (uint32_t cursor = 0; !id && cursor != queue::Index::none && !stopping_;) {
-      std::vector<Listed> rows;
-      if (!page(*shard, cursor, rows)) break;
-      for (const Listed& row : rows) ids.push_back(row.info.id);
-    }
-    const auto count = std::make_shared<size_t>(0);
-    ask(*shard, [ids = std::move(ids), count](Shard& s) {
-      for (const queue::MessageId each : ids)
-        if (s.release(each)) ++*count;
+bool Control::list(int client, const Selection& selection) {
+  std::string out;
+  bool client_there = true;
+  const auto send = [&](size_t enough) {
+    if (out.size() < enough || !client_there) return client_there;
+    client_there = send_all(client, out);
+    out.clear();
+    return client_there;
+  };
+  const bool whole = each(selection, [&](Shard&, const spool::QueuedMessage& row, Bytes commit) {
+    out += spool::to_json(row, commit);
+    return send(list_send_bytes);
+  });
+  if (!whole && client_there) out += "{\"error\":\"a shard does not answer\"}\n";
+  return out.empty() || send(0);
+}
+
+// Ids are gathered first and given to the shards in pages: an operation must not change what is
+// being listed.
+bool Control::steer(int client, const Request& request) {
+  using Steered = relay::Outbound::Steered;
+  std::map<Shard*, std::vector<queue::MessageId>> chosen;
+  const Selection& selection = request.selection;
+  bool answered = true;
+  if (selection.ids.empty()) {
+    answered = each(selection, [&](Shard& shard, const spool::QueuedMessage& row, Bytes) {
+      chosen[&shard].push_back(row.info.id);
+      return true;
     });
-    released += *count;
+  } else {
+    for (auto& shard : shards_) chosen[shard.get()] = selection.ids;
   }
-  return send_all(client, fmt::format("{{\"released\":{}}}\n", released));
+  struct Tally {
+    size_t count[4] = {};
+    std::vector<queue::MessageId> known;
+  };
+  std::set<queue::MessageId> known;
+  Tally sum;
+  for (auto& [shard, ids] : chosen) {
+    for (size_t at = 0; at < ids.size() && answered && !stopping_; at += page_messages) {
+      const auto tally = std::make_shared<Tally>();
+      std::vector<queue::MessageId> some(
+          ids.begin() + static_cast<std::ptrdiff_t>(at),
+          ids.begin() + static_cast<std::ptrdiff_t>(std::min(at + page_messages, ids.size())));
+      answered = ask(*shard, [tally, some = std::move(some), what = request.steer](Shard& s) {
+        for (const queue::MessageId id : some) {
+          const Steered result = s.steer(what, id);
+          ++tally->count[static_cast<size_t>(result)];
+          if (result != Steered::unknown) tally->known.push_back(id);
+        }
+      });
+      if (!answered) break;
+      for (size_t i = 0; i < 4; ++i) sum.count[i] += tally->count[i];
+      if (!selection.ids.empty()) known.insert(tally->known.begin(), tally->known.end());
+    }
+  }
+  std::string unknown;
+  for (const queue::MessageId id : selection.ids)
+    if (!known.contains(id))
+      unknown += fmt::format("{}\"{}\"", unknown.empty() ? "" : ",", queue::to_text(id).view());
+  const auto count = [&](Steered which) { return sum.count[static_cast<size_t>(which)]; };
+  return send_all(client, fmt::format("{{\"done\":{},\"after_attempt\":{},\"not_so\":{},"
+                                      "\"unknown\":[{}]{}}}\n",
+                                      count(Steered::done), count(Steered::after_attempt),
+                                      count(Steered::not_so), unknown,
+                                      answered ? "" : ",\"error\":\"a shard does not answer\""));
 }
 
 bool Control::flush(int client) {

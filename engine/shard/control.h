@@ -1,15 +1,16 @@
 // engine/shard/control.h - the control socket QUEUE_DIRECTORY/ringmx.sock, for mxq.
 //
-// One request a connection: a line `status`, `list` or `flush`; the answer is JSON lines, then end
-// of file. A thread of its own serves one client at a time, with time-outs; it asks a shard for a
-// bounded page at a time through its mailbox and reads envelopes from the segments itself, so that
-// a listing of a million messages costs the shards little. Who may connect is decided by the file's
-// mode (0660, mail_owner).
+// One request a connection (control_request.h); the answer is JSON lines, then end of file. A
+// thread of its own serves one client at a time, with time-outs; it asks a shard for a bounded page
+// at a time through its mailbox and reads envelopes from the segments itself, so that a listing of
+// a million messages costs the shards little. Who may connect is decided by the file's mode (0660,
+// mail_owner).
 //
 // Threads: start() and stop() by the main thread; the rest is the control thread.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +22,9 @@
 #include "engine/observe/log.h"
 #include "engine/policy/publisher.h"
 #include "engine/relay/next_hop.h"
+#include "engine/shard/control_request.h"
 #include "engine/shard/shard.h"
+#include "engine/spool/queue_reader.h"
 #include "engine/spool/segment_files.h"
 #include "queue/segment_pool.h"
 
@@ -40,15 +43,17 @@ class Control {
   void stop();
 
  private:
-  struct Listed;
   void run();
   void serve(int client);
   bool status(int client);
-  bool list(int client);
+  bool list(int client, const Selection& selection);
   bool flush(int client);
-  bool release(int client, std::string_view what);
-  bool page(Shard& shard, uint32_t& cursor, std::vector<Listed>& into);
-  std::string describe(const Listed& listed);
+  bool steer(int client, const Request& request);
+  // visit(shard, message, commit) for each that is selected; it answers whether to go on.
+  using Visit = std::function<bool(Shard&, const spool::QueuedMessage&, Bytes)>;
+  bool each(const Selection& selection, const Visit& visit);
+  bool page(Shard& shard, uint32_t& cursor, std::vector<spool::QueuedMessage>& into);
+  bool find(Shard& shard, queue::MessageId id, std::vector<spool::QueuedMessage>& into);
 
   std::string path_;
   observe::LogStream& log_;
@@ -58,6 +63,7 @@ class Control {
   relay::NextHop& next_hop_;
   const policy::Publisher& publisher_;
   std::vector<std::unique_ptr<Shard>>& shards_;
+  spool::QueueReader reader_;
   io::Fd socket_;
   std::atomic<bool> stopping_{false};
   std::atomic<int> client_{-1};  // being served

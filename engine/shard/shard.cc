@@ -102,6 +102,7 @@ std::string Shard::Runtime::start() {
     outbound->restore(*message);
   }
   shard.messages_ = {};
+  shard.counters_.recipients_recovered.add(spool->index().pending_recipients());
   journal_timer.kind = timer_journal;
   accept_timer.kind = timer_accept;
   shutdown_timer.kind = timer_shutdown;
@@ -206,6 +207,8 @@ void Shard::Runtime::end_of_turn() {
   if (const auto deadline = spool->journal().deadline(); deadline && !spool->journal().busy())
     loop.timers.arm(journal_timer, std::max(*deadline, loop.now() + milliseconds(100)));
   shard.counters_.queued.set(outbound->waiting() + outbound->delivering());
+  shard.counters_.recipients_queued.set(spool->index().pending_recipients());
+  shard.counters_.recipients_held.set(spool->index().held_recipients());
   shard.counters_.loop_turns.set(loop.ring.stats().turns);
   shard.counters_.completions.set(loop.ring.stats().completions);
 }
@@ -317,8 +320,8 @@ void Shard::flush_queue() {
   runtime_->outbound->flush();
 }
 
-bool Shard::release(queue::MessageId id) {
-  return runtime_->outbound->release(id);
+relay::Outbound::Steered Shard::steer(relay::Outbound::Steer what, queue::MessageId id) {
+  return runtime_->outbound->steer(what, id);
 }
 
 queue::Index& Shard::index() {

@@ -68,8 +68,8 @@ class Shard {
   void renew_snapshots();
   void begin_shutdown();
   void flush_queue();
-  // A held message goes on. False: there is none of this id.
-  bool release(queue::MessageId id);
+  // What an operator wants of one message.
+  relay::Outbound::Steered steer(relay::Outbound::Steer what, queue::MessageId id);
   queue::Index& index();
 
   const observe::Counters& counters() const { return counters_; }

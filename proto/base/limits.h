@@ -115,6 +115,9 @@ inline constexpr uint32_t queue_segments_max =
 inline constexpr uint32_t defer_reason_bytes_max = 200;
 inline constexpr uint32_t defer_reasons_max = 4096;  // different ones kept in memory, a shard
 
+// One request on the control socket: some thousand queue ids.
+inline constexpr uint32_t control_request_bytes_max = 64U << 10;
+
 static_assert(address_bytes_max == 511);
 static_assert(2 * address_bytes_max <= table_key_bytes_max, "a local part quoted in full");
 static_assert(path_bytes_max <= command_line_bytes_max);

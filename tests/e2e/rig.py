@@ -175,8 +175,17 @@ class Dialogue:
         return reply
 
 
+def balanced(counters):
+    """Nothing lost, nothing invented: a recipient that came is somewhere."""
+    came = sum(counters[f"recipients_{n}"] for n in ("accepted", "recovered", "generated"))
+    left = sum(counters[f"recipients_{n}"]
+               for n in ("sent", "bounced", "discarded", "deleted", "queued"))
+    return came == left
+
+
 class Ringmx(Process):
     def __init__(self, rig, limits=None):
+        self.rig = rig
         super().__init__(rig, "ringmx", [BIN / "ringmx", "-c", rig.dir], before=limits)
         self.port = rig.port
         wait_for(self.answers, "ringmx up")
@@ -186,6 +195,16 @@ class Ringmx(Process):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as s:
             return s.recv(3) != b""
         return False
+
+    def counters(self):
+        done = self.rig.run(BIN / "mxq", "-c", self.rig.dir, "--status", "--json", check=True)
+        return json.loads(done.stdout)["counters"]
+
+    def terminate(self, limit=30):
+        """Before its end, the books must balance (a turn of a shard may be half counted)."""
+        if self.running() and (self.rig.dir / "queue" / "ringmx.sock").exists():
+            wait_for(lambda: balanced(self.counters()), "a balance of recipients", 10)
+        return super().terminate(limit)
 
     def smtp(self, **options):
         return smtplib.SMTP("127.0.0.1", self.port, timeout=60, **options)

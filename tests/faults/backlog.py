@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A large queue before a backend that is down: what it costs to hold, to restart with, to list and to
-drain while new mail comes. On demand; the suite runs it with few messages.
+"""A large queue before a backend that is down: what it costs to hold, to restart with, to list and
+to drain while new mail comes. On demand; the suite runs it with few messages.
 
   backlog.py [MESSAGES] [--size BYTES] [--shards N] [--idle SECONDS]
 """

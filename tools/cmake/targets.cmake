@@ -34,6 +34,7 @@ function(mx_tool name)
   target_compile_definitions(${name} PRIVATE RINGMX_VERSION="${PROJECT_VERSION}")
   if(NOT RINGMX_SANITIZE AND NOT RINGMX_FUZZ)
     target_link_libraries(${name} PRIVATE mx_jemalloc)
+    target_compile_definitions(${name} PRIVATE RINGMX_JEMALLOC)
   endif()
 endfunction()
 

@@ -1,0 +1,77 @@
+// What an operator asks for (mxq): flush, hold, release, requeue, delete.
+
+#include "engine/relay/connection.h"
+#include "engine/relay/outbound.h"
+#include "proto/base/assert.h"
+
+namespace mx::relay {
+
+// A next hop that is down is probed at once, too.
+void Outbound::flush() {
+  schedule_.wake_all();
+  for (const auto& d : destinations_) d->hop.probe_now(loop_.now());
+}
+
+Outbound::Steered Outbound::steer(Steer what, queue::MessageId id) {
+  queue::MessageInfo info;
+  if (!spool_.index().find(id, info)) return Steered::unknown;
+  if (spool_.journal().failed()) return Steered::not_so;
+  const bool held = info.next_attempt == queue::held_until;
+  if (what == Steer::hold ? held : what == Steer::release ? !held : what == Steer::kick && held)
+    return Steered::not_so;
+  if (is_being_tried(id)) {
+    if (what == Steer::hold || what == Steer::remove) wishes_[id] = what;
+    return Steered::after_attempt;
+  }
+  switch (what) {
+    case Steer::hold:
+      hold(info);
+      break;
+    case Steer::remove:
+      remove(info);
+      break;
+    case Steer::release:
+    case Steer::requeue:
+    case Steer::kick:
+      if (held) log_.line("qmgr", "{}: released", queue::to_text(id).view());
+      try_now(info);
+      break;
+  }
+  return Steered::done;
+}
+
+void Outbound::remove(const queue::MessageInfo& info) {
+  counters_.recipients_deleted.add(info.pending_count);
+  const bool known = spool_.journal().mark_done(info.id, 0, info.recipient_count, loop_.now());
+  MX_ASSERT(known || spool_.journal().failed());
+  notices_.drop_rows(info.id);
+  counters_.messages_done.add();
+  log_.line("qmgr", "{}: deleted by the operator", queue::to_text(info.id).view());
+}
+
+void Outbound::try_now(const queue::MessageInfo& info) {
+  const auto attempts = static_cast<uint16_t>(std::min<uint32_t>(info.attempts + 1U, UINT16_MAX));
+  const std::string why(spool_.index().reason(info.id));
+  const bool known =
+      spool_.journal().mark_deferred(info.id, loop_.wall(), attempts, why, loop_.now());
+  MX_ASSERT(known || spool_.journal().failed());
+  schedule_.add_ready({info.id, attempts});
+}
+
+// What was asked for while the message was being tried. True: there is nothing more to do with it.
+bool Outbound::obey_wish(const queue::MessageInfo& info) {
+  if (wishes_.empty()) return false;
+  const auto wish = wishes_.find(info.id);
+  if (wish == wishes_.end()) return false;
+  const Steer what = wish->second;
+  wishes_.erase(wish);
+  queue::MessageInfo left;
+  if (!spool_.index().find(info.id, left)) return false;
+  if (what == Steer::hold)
+    hold(left);
+  else
+    remove(left);
+  return true;
+}
+
+}  // namespace mx::relay

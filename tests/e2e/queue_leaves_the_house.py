@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Nobody is locked in: the queue is checked (mxq --fsck), exported as files that Python's mail
+library reads, and handed to another MTA (a scripted one, and Postfix itself)."""
+
+import email
+import json
+import mailbox
+import os
+import pathlib
+import pwd
+import signal
+import smtplib
+import subprocess
+
+from backend import Backend
+from rig import BIN, DOMAIN, Rig, free_port, need_program, wait_for
+
+RECIPIENTS = [f"{name}@{DOMAIN}" for name in ("one", "two", "no")]
+BODY = "Subject: kept\r\nX-Number: {i}\r\n\r\nline\r\n.dot\r\nFrom here\r\n"
+
+
+def mxq(rig, *arguments, **options):
+    return rig.run(BIN / "mxq", "-c", rig.dir, *arguments, **options)
+
+
+def fill(rig, count):
+    import smtplib
+    with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+        for i in range(count):
+            smtp.sendmail("sender@sender.example", RECIPIENTS[:2], BODY.format(i=i),
+                          rcpt_options=["NOTIFY=FAILURE"])
+
+
+def exported(rig, count):
+    done = mxq(rig, "--export", rig.dir / "out", check=True)
+    assert f"{count} messages written" in done.stderr, done.stderr
+    numbers = set()
+    for path in (rig.dir / "out").glob("*.eml"):
+        message = email.message_from_bytes(path.read_bytes())
+        assert message["Received"] and message["Subject"] == "kept"
+        assert message.get_payload() == "line\r\n.dot\r\nFrom here\r\n", message.get_payload()
+        numbers.add(int(message["X-Number"]))
+        envelope = json.loads(path.with_suffix(".json").read_text())
+        assert envelope["sender"] == "sender@sender.example"
+        assert [r["address"] for r in envelope["recipients"]] == RECIPIENTS[:2]
+        assert envelope["recipients"][0]["notify"] == "FAILURE"
+    assert numbers == set(range(count))
+    mxq(rig, "--mbox", rig.dir / "out.mbox", check=True)
+    box = mailbox.mbox(rig.dir / "out.mbox")
+    assert len(box) == count and all(m["X-Queue-ID"] for m in box)
+    assert ">From here" in (rig.dir / "out.mbox").read_text()
+    assert mxq(rig, "--mbox", rig.dir / "out.mbox").returncode == 74  # it is there already
+
+
+def drained(rig, count):
+    """Into one that refuses a recipient and goes away in the middle; then all of the rest."""
+    def answers(stage, argument):
+        if stage == "RCPT" and "<two" in argument and len(backend.messages) < 3:
+            return "450 4.2.0 later"
+        return None
+
+    with Backend(answers) as backend:
+        assert mxq(rig, "--drain-to", "127.0.0.1:1").returncode == 69
+        assert mxq(rig, "--drain-to", "nonsense").returncode == 64
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}")
+        assert done.returncode == 75, (done.returncode, done.stderr)
+        assert "3 recipients left" in done.stderr, done.stderr
+        assert len(backend.to(RECIPIENTS[0])) == count, (done.stdout, backend.messages[-1])
+        assert len(backend.to(RECIPIENTS[1])) == count - 3
+        assert backend.messages[0]["body"].endswith(b"line\r\n.dot\r\nFrom here\r\n")
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}", check=True)
+        assert "3 messages and 3 recipients handed over" in done.stderr, done.stderr
+        assert len(backend.to(RECIPIENTS[0])) == count  # not twice
+        assert "empty" in mxq(rig, "-p", check=True).stdout
+        assert mxq(rig, "--fsck").returncode == 0
+
+
+def damaged(rig):
+    """Every bit of a message counts: what fsck says of one that rotted."""
+    path = max((rig.dir / "queue" / "segments").iterdir(),
+               key=lambda p: p.read_bytes().count(b"X-Number: 3"))
+    data = bytearray(path.read_bytes())
+    at = data.find(b"X-Number: 3")
+    assert at > 0
+    data[at] ^= 1
+    path.write_bytes(data)
+    done = mxq(rig, "--fsck")
+    assert done.returncode == 65 and "DAMAGED segment" in done.stdout, done.stdout
+    assert "9 messages for 18 recipients are whole" in done.stdout, done.stdout
+    assert "1 are lost" in done.stdout, done.stdout
+    data[at] ^= 1
+    path.write_bytes(data)
+    assert mxq(rig, "--fsck").returncode == 0
+
+
+def into_postfix(rig):
+    """Postfix takes it: its smtpd without a chroot, mail goes no further than its queue."""
+    master = need_program("postfix")
+    folder, port = rig.dir / "pf", free_port()
+    for name in ("etc", "spool", "data"):
+        (folder / name).mkdir(parents=True)
+    libexec = "/usr/lib/postfix/sbin"
+    (folder / "etc" / "main.cf").write_text(f"""compatibility_level = 3.6
+queue_directory = {folder}/spool
+data_directory = {folder}/data
+daemon_directory = {libexec}
+maillog_file = {folder}/log
+maillog_file_prefixes = {rig.dir}
+myhostname = other.example
+mydestination =
+inet_interfaces = 127.0.0.1
+relay_domains = {DOMAIN}
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+defer_transports = relay, smtp
+alias_maps =
+alias_database =
+""")
+    services = ["qmgr unix n - n 300 1 qmgr", "cleanup unix n - n - 0 cleanup",
+                "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
+                "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce",
+                "relay unix - - n - - smtp", "smtp unix - - n - - smtp",
+                "error unix - - n - - error", "retry unix - - n - - error",
+                "pickup unix n - n 60 1 pickup", "postlog unix-dgram n - n - 1 postlogd",
+                "anvil unix - - n - 1 anvil", "flush unix n - n 1000? 0 flush"]
+    (folder / "etc" / "master.cf").write_text(
+        "\n".join([f"127.0.0.1:{port} inet n - n - - smtpd", *services]) + "\n")
+    folder.chmod(0o755)
+    owner = pwd.getpwnam("postfix").pw_uid
+    os.chown(folder / "data", owner, -1)
+    quiet = {"capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    rig.run(master, "-c", folder / "etc", "start", check=True, **quiet)
+    try:
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{port}", check=True)
+        assert "10 messages and 20 recipients handed over" in done.stderr, done.stderr
+        rows = rig.run("postqueue", "-c", folder / "etc", "-j", check=True).stdout.splitlines()
+        assert len(rows) == 10 and all(len(json.loads(r)["recipients"]) == 2 for r in rows)
+    finally:
+        pid = int((folder / "spool" / "pid" / "master.pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists(), "the end of Postfix")
+
+
+def queue_of_ten(rig):
+    rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{free_port()}", ringmx_segment_size=4 << 20)
+    mx = rig.ringmx()
+    fill(rig, 10)
+    assert mxq(rig, "--drain-to", "127.0.0.1:25").returncode == 69  # not while it runs
+    assert mxq(rig, "--fsck").returncode in (0, 65)
+    assert mx.terminate() == 0
+
+
+with Rig() as the_rig:
+    queue_of_ten(the_rig)
+    damaged(the_rig)
+    exported(the_rig, 10)
+    drained(the_rig, 10)
+if os.getuid() == 0:
+    with Rig() as the_rig:
+        queue_of_ten(the_rig)
+        into_postfix(the_rig)
+else:
+    print("NOT TESTED: --drain-to into Postfix, which needs root")

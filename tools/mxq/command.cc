@@ -1,0 +1,160 @@
+#include "tools/mxq/command.h"
+
+#include <sysexits.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+
+#include "proto/base/limits.h"
+#include "tools/mxq/check.h"
+#include "tools/mxq/client.h"
+#include "tools/mxq/drain.h"
+#include "tools/mxq/export.h"
+#include "tools/mxq/print.h"
+
+namespace mx::mxq {
+
+using nlohmann::json;
+
+void Command::each_line(const std::function<void(const std::string&)>& on_line) {
+  if (!is_running(socket_)) {
+    QueueAtRest queue(settings_, QueueAtRest::Access::read_only, queue::Verify::open_segments);
+    queue.each(choice(), [&](const auto& message, Bytes commit) {
+      on_line(spool::to_json(message, commit));
+    });
+    return;
+  }
+  std::string request = "list";
+  if (!options_.destination.empty()) request += " @" + options_.destination;
+  for (const std::string& id : options_.only) request += " " + id;
+  ask(socket_, request, [&](const std::string& line) { on_line(line + "\n"); });
+}
+
+void Command::list() {
+  Listing listing;
+  AgeTable table;
+  const int64_t now = std::time(nullptr);
+  each_line([&](const std::string& line) {
+    const json message = parse(line);
+    if (options_.json_lines)
+      std::fputs(line.c_str(), stdout);
+    else if (options_.shape)
+      table.add(message, now);
+    else
+      listing.add(message);
+  });
+  if (options_.shape)
+    table.print();
+  else if (!options_.json_lines)
+    listing.end();
+}
+
+int Command::send_steer(const std::string& request, const char* verb) {
+  int status = EX_OK;
+  ask(socket_, request, [&](const std::string& line) {
+    const json answer = parse(line);
+    std::fprintf(stderr, "mxq: %s: %s done", verb, answer["done"].dump().c_str());
+    if (answer["after_attempt"] != 0)
+      std::fprintf(stderr, ", %s after the attempt that is under way",
+                   answer["after_attempt"].dump().c_str());
+    if (answer["not_so"] != 0)
+      std::fprintf(stderr, ", %s left as they are", answer["not_so"].dump().c_str());
+    std::fprintf(stderr, "\n");
+    for (const json& id : answer["unknown"]) {
+      std::fprintf(stderr, "mxq: %s: no such message\n", id.get<std::string>().c_str());
+      status = EX_DATAERR;
+    }
+  });
+  return status;
+}
+
+// Ids one by one, `-` for those on standard input, ALL; or all of a destination.
+int Command::steer(const char* verb, const std::vector<std::string>& what) {
+  std::vector<std::string> words;
+  for (const std::string& word : what) {
+    if (word != "-") words.push_back(word);
+    if (word != "-") continue;
+    for (std::string id; std::cin >> id;) words.push_back(id);
+  }
+  if (!options_.destination.empty() && words == std::vector<std::string>{"ALL"})
+    words = {"@" + options_.destination};
+  if (words.empty()) return EX_OK;
+  int status = EX_OK;
+  std::string request = verb;
+  for (const std::string& word : words) {
+    if (request.size() + word.size() + 2 > limits::control_request_bytes_max) {
+      status = std::max(status, send_steer(request, verb));
+      request = verb;
+    }
+    request += " " + word;
+  }
+  return std::max(status, send_steer(request, verb));
+}
+
+int Command::save() {
+  QueueAtRest queue(settings_, QueueAtRest::Access::read_only, queue::Verify::open_segments);
+  const bool mbox = !options_.export_mbox.empty();
+  const Exported result = mbox ? export_to_mbox(queue, choice(), options_.export_mbox)
+                               : export_to_directory(queue, choice(), options_.export_directory);
+  std::fprintf(stderr, "mxq: %llu messages written, %llu could not be read\n",
+               static_cast<unsigned long long>(result.messages),
+               static_cast<unsigned long long>(result.unreadable));
+  return result.unreadable == 0 ? EX_OK : EX_DATAERR;
+}
+
+int Command::hand_over() {
+  if (is_running(socket_))
+    throw Unavailable("ringmx is running: stop it first (or set relayhost and reload)");
+  QueueAtRest queue(settings_, QueueAtRest::Access::alone, queue::Verify::open_segments);
+  const Drained result = drain(queue, choice(), settings_, options_.drain_to);
+  std::fprintf(stderr,
+               "mxq: %llu messages and %llu recipients handed over, %llu recipients left, %llu "
+               "messages unreadable\n",
+               static_cast<unsigned long long>(result.messages),
+               static_cast<unsigned long long>(result.recipients),
+               static_cast<unsigned long long>(result.recipients_left),
+               static_cast<unsigned long long>(result.unreadable));
+  return result.recipients_left + result.unreadable == 0 ? EX_OK : EX_TEMPFAIL;
+}
+
+// -1: nothing of this kind was asked for.
+int Command::steer_all() {
+  if (options_.flush && options_.destination.empty()) {
+    ask(socket_, "flush", [](const std::string& line) { parse(line); });
+    return EX_OK;
+  }
+  if (options_.flush) options_.flush_domain = options_.destination;
+  if (!options_.flush_domain.empty()) return send_steer("kick @" + options_.flush_domain, "flush");
+  if (!options_.kick.empty()) return steer("kick", options_.kick);
+  if (!options_.hold.empty()) return steer("hold", options_.hold);
+  if (!options_.release.empty()) return steer("release", options_.release);
+  if (!options_.requeue.empty()) return steer("requeue", options_.requeue);
+  if (!options_.remove.empty()) return steer("delete", options_.remove);
+  return -1;
+}
+
+int Command::run() {
+  if (options_.status) {
+    ask(socket_, "status", [&](const std::string& line) {
+      const json status = parse(line);
+      if (options_.as_json)
+        std::printf("%s\n", line.c_str());
+      else
+        print_status(status);
+    });
+    return EX_OK;
+  }
+  if (options_.fsck) {
+    QueueAtRest queue(settings_, QueueAtRest::Access::read_only, queue::Verify::all);
+    return check(queue, is_running(socket_));
+  }
+  if (!options_.export_directory.empty() || !options_.export_mbox.empty()) return save();
+  if (!options_.drain_to.empty()) return hand_over();
+  if (const int status = steer_all(); status >= 0) return status;
+  list();
+  return EX_OK;
+}
+
+}  // namespace mx::mxq

@@ -1,0 +1,23 @@
+// tools/mxq/drain.h - `mxq --drain-to HOST:PORT`: hands the whole queue to another MTA by SMTP.
+//
+// ringmx must not run. Each recipient that the other MTA has taken is marked done in the journal,
+// durably before the next hundred messages, so that what is interrupted goes on where it was; a
+// message may then be given once more, never lost. Held messages are given too: they are the other
+// one's to hold.
+#pragma once
+
+#include <string>
+
+#include "tools/mxq/rest.h"
+
+namespace mx::mxq {
+
+struct Drained {
+  uint64_t messages = 0, recipients = 0;         // taken
+  uint64_t recipients_left = 0, unreadable = 0;  // not
+};
+// Says on standard error how far it is. Throws when the other MTA can't be reached at all.
+Drained drain(QueueAtRest& queue, const Choice& choice, const config::Settings& settings,
+              const std::string& host_and_port);
+
+}  // namespace mx::mxq
