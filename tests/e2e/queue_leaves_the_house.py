@@ -122,7 +122,8 @@ alias_database =
                 "relay unix - - n - - smtp", "smtp unix - - n - - smtp",
                 "error unix - - n - - error", "retry unix - - n - - error",
                 "pickup unix n - n 60 1 pickup", "postlog unix-dgram n - n - 1 postlogd",
-                "anvil unix - - n - 1 anvil", "flush unix n - n 1000? 0 flush"]
+                "anvil unix - - n - 1 anvil", "proxymap unix - - n - - proxymap",
+                "flush unix n - n 1000? 0 flush"]
     (folder / "etc" / "master.cf").write_text(
         "\n".join([f"127.0.0.1:{port} inet n - n - - smtpd", *services]) + "\n")
     folder.chmod(0o755)
