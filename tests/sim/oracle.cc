@@ -50,22 +50,52 @@ std::string Oracle::check_message(const queue::RecoveredMessage& found,
   }
   if (found.attempts < tracked.durable_attempts || found.attempts > tracked.attempts)
     return about(found.id, "attempts");
+  bool readable = true;
+  return check_content(found, tracked, recovered, reader, readable);
+}
+
+std::string Oracle::check_content(const queue::RecoveredMessage& found, const Tracked& tracked,
+                                  const queue::Recovered& recovered, queue::SegmentReader& reader,
+                                  bool& readable) const {
   std::string payload;
   queue::CommitView view;
   if (!read_payload(reader, recovered, found.commit, queue::RecordType::commit, found.id,
                     payload) ||
-      !view.open(as_bytes(payload)))
+      !view.open(as_bytes(payload))) {
+    readable = false;
     return about(found.id, "COMMIT unreadable");
+  }
   if (as_text(view.envelope()) != tracked.content->envelope) return about(found.id, "envelope");
   std::string header, body, piece;
   for (uint32_t i = 0; i < view.chunk_count(); ++i) {
     const queue::ChunkRef chunk = view.chunk(i);
-    if (!read_payload(reader, recovered, chunk.extent, chunk.type, found.id, piece))
+    if (!read_payload(reader, recovered, chunk.extent, chunk.type, found.id, piece)) {
+      readable = false;
       return about(found.id, "chunk unreadable");
+    }
     (chunk.type == queue::RecordType::header_chunk ? header : body) += piece;
   }
   if (header != tracked.content->header) return about(found.id, "header block");
   if (body != tracked.content->body) return about(found.id, "body");
+  return {};
+}
+
+std::string Oracle::check_rotten(const queue::Recovered& recovered, queue::SegmentReader& reader,
+                                 uint64_t* unreadable) const {
+  for (const queue::RecoveredMessage& found : recovered.messages) {
+    const auto at = messages_.find(found.id);
+    if (at == messages_.end()) return about(found.id, "invented");
+    const Tracked& tracked = at->second;
+    if (tracked.fate == Fate::drafting) return about(found.id, "never committed");
+    if (tracked.content == nullptr) continue;  // it is gone, and its end has rotted: a duplicate
+    bool readable = true;
+    std::string wrong = check_content(found, tracked, recovered, reader, readable);
+    if (!readable && unreadable != nullptr) {
+      ++*unreadable;
+      continue;
+    }
+    if (!wrong.empty()) return wrong;
+  }
   return {};
 }
 

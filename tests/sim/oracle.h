@@ -48,12 +48,20 @@ class Oracle {
 
   // Empty when all is well, else what is wrong.
   std::string check(const queue::Recovered& recovered, queue::SegmentReader& reader) const;
+  // After damage to what had been durable: whatever is there is whole and was really accepted.
+  // `unreadable`: counts messages whose parts do not verify when they are read; without it, that is
+  // wrong.
+  std::string check_rotten(const queue::Recovered& recovered, queue::SegmentReader& reader,
+                           uint64_t* unreadable = nullptr) const;
   // Takes what was recovered as the truth from now on.
   void settle(const queue::Recovered& recovered);
 
  private:
   std::string check_message(const queue::RecoveredMessage& found, const queue::Recovered& recovered,
                             queue::SegmentReader& reader) const;
+  std::string check_content(const queue::RecoveredMessage& found, const Tracked& tracked,
+                            const queue::Recovered& recovered, queue::SegmentReader& reader,
+                            bool& readable) const;
   std::map<queue::MessageId, Tracked> messages_;
 };
 
