@@ -77,11 +77,12 @@ bool Journal::adopt(const RecoveredMessage& message) {
   return true;
 }
 
-void Journal::begin(Draft& draft, WallTime now) {
+void Journal::begin(Draft& draft, WallTime now, SegmentPool::Purpose purpose) {
   MX_ASSERT(!draft.open());
   draft = Draft{};
   draft.id_ = ids_.next(now);
   draft.arrival_ = now;
+  draft.purpose_ = purpose;
 }
 
 // --- where records go
@@ -127,17 +128,18 @@ void Journal::open_batch(uint32_t room) {
 }
 
 // Room for a message's records.
-Status Journal::room_for(Need need) {
+Status Journal::room_for(Need need, SegmentPool::Purpose purpose) {
   if (pool_.device_failed()) fail();
   if (failed_) return Status::failed;
-  if (segment_is_reserve_ && pool_.free_segments() <= pool_.reserve_segments()) {
+  const bool mail = purpose == SegmentPool::Purpose::messages;
+  if (mail && segment_is_reserve_ && pool_.free_segments() <= pool_.reserve_segments()) {
     ++stats_.refused_no_space;
     return Status::no_space;
   }
   const Need wanted = need + mark_room();
   Status status = Status::later;
   if (!filling().open)
-    status = begin_batch(wanted, SegmentPool::Purpose::messages);
+    status = begin_batch(wanted, purpose);
   else if (batch_takes(wanted))
     status = Status::ok;
   if (status == Status::later) {
@@ -186,7 +188,7 @@ Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
   MX_ASSERT(bytes.size() <= chunk_bytes_max_);
   if (bytes.empty()) return failed_ ? Status::failed : Status::ok;
   const uint32_t length = static_cast<uint32_t>(bytes.size());
-  const Status status = room_for({record_bytes(length), 0});
+  const Status status = room_for({record_bytes(length), 0}, draft.purpose_);
   if (status != Status::ok) return status;
   footer_.saw(draft.id_);
   const RecordType type =
@@ -214,7 +216,7 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
     ++stats_.refused_no_space;
     return Status::no_space;
   }
-  const Status status = room_for({record_bytes(length), footer_cost});
+  const Status status = room_for({record_bytes(length), footer_cost}, draft.purpose_);
   if (status != Status::ok) return status;
 
   Batch& batch = filling();

@@ -73,6 +73,7 @@ class Draft {
   };
   MessageId id_;
   WallTime arrival_;
+  SegmentPool::Purpose purpose_ = SegmentPool::Purpose::messages;
   SmallVector<Chunk, 3> chunks_;
   SmallVector<uint32_t, 2> segments_;  // each once; the draft holds one live count on each
 };
@@ -114,7 +115,9 @@ class Journal {
   bool failed() const { return failed_; }
 
   // --- messages
-  void begin(Draft& draft, WallTime now);
+  // Purpose::marks: a notice, which may use the reserve, so that a full queue can say so and drain.
+  void begin(Draft& draft, WallTime now,
+             SegmentPool::Purpose purpose = SegmentPool::Purpose::messages);
   uint32_t chunk_bytes_max() const { return chunk_bytes_max_; }
   Status append_chunk(Draft& draft, ChunkKind kind, Bytes bytes);
   // ok: the draft is closed and a result with this cookie will follow. 1..65,535 recipients.
@@ -202,7 +205,7 @@ class Journal {
   // journal.cc: messages and batches
   uint32_t fresh_room() const;  // for records, in the first batch of a segment
   Need mark_room() const;       // kept in every batch for marks
-  Status room_for(Need need);
+  Status room_for(Need need, SegmentPool::Purpose purpose);
   Status begin_batch(Need need, SegmentPool::Purpose purpose);
   void open_batch(uint32_t room);
   uint64_t put(RecordHeader header, Bytes payload);

@@ -215,7 +215,8 @@ void Notices::want(Job& job, Notice notice, uint32_t row) {
   mail::EnvelopeReader envelope;
   const bool readable = envelope.open(job.envelope);
   MX_ASSERT(readable);
-  notice.whole = notice.whole && envelope.head().size <= settings_->bounces.size_limit;
+  notice.whole = notice.whole && envelope.head().size <= settings_->bounces.size_limit &&
+                 !spool_.pool().low();  // then room is for saying it, not for sending it all back
   for (Notice& have : job.notices) {
     if (have.to != notice.to || have.from != notice.from || have.kind != notice.kind ||
         have.to_postmaster != notice.to_postmaster)
@@ -257,7 +258,7 @@ bool Notices::compose(Job& job) {
                         row.detail, row.remote, row.text});
   }
   const WallTime now = loop_.wall();
-  spool_.journal().begin(job.draft, now);
+  spool_.journal().begin(job.draft, now, queue::SegmentPool::Purpose::marks);
   const queue::MessageIdText id = queue::to_text(job.draft.id());
   const queue::MessageIdText original_id = queue::to_text(job.info.id);
   const config::BounceSettings& bounces = settings_->bounces;
