@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A full queue (R6, V98): 452 4.3.1 at MAIL before the reserve is touched, nothing acknowledged is
-lost, bounces and deliveries go on, and mail is accepted again by itself once the backend takes some.
-A disk that is too small for the queue is a clear error at the start. One shard and four."""
+lost, bounces and deliveries go on, and mail is accepted again by itself once the backend takes
+some. A disk too small for the queue is a clear error at the start. One shard and four."""
 
 import os
 import subprocess

@@ -54,7 +54,8 @@ class VolatileDisk:
         """lying: the device answers flushes and does not do them. failing: "flush" puts errors
         under the cache, so that writes succeed and the flush fails while fail_file is there;
         "write" puts them above it."""
-        error = ["error-pwrite=EIO", "error-pwrite-rate=100%", f"error-pwrite-file={self.fail_file}"]
+        error = ["error-pwrite=EIO", "error-pwrite-rate=100%",
+                 f"error-pwrite-file={self.fail_file}"]
         filters = {None: ["--filter=cache"], "flush": ["--filter=cache", "--filter=error"],
                    "write": ["--filter=error", "--filter=cache"]}[failing]
         run("nbdkit", "-U", self.socket, "-P", self.folder / "nk.pid", *filters, "file",

@@ -81,8 +81,9 @@ def honest(cycles, fs, seed, sync):
             unknown = set(counts) - set(acknowledged)
             assert len(unknown) <= cycles * SESSIONS, f"{len(unknown)} arrived without a 250"
             twice = sum(n > 1 for n in counts.values())
-            print(f"{fs}, {sync}: {cycles} power cuts, {len(acknowledged)} acknowledged, 0 lost, "
-                  f"{twice} delivered twice, {len(unknown)} delivered without their 250", flush=True)
+            print(f"{fs}, {sync}: {cycles} power cuts, {len(acknowledged)} acknowledged, "
+                  f"0 lost, {twice} delivered twice, {len(unknown)} delivered without their 250",
+                  flush=True)
             disk.down()
         finally:
             disk.remove()
