@@ -7,6 +7,7 @@ namespace mx::config {
 namespace {
 
 constexpr Parameter rows[] = {
+    acts("ringmx_8bit", Type::text, "send"),
     acts("ringmx_backend_connections", Type::integer, "100"),
     acts("ringmx_body_cache", Type::integer, "67108864"),
     acts("ringmx_bounce", Type::text, "dsn"),

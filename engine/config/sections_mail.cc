@@ -254,6 +254,10 @@ void read_resources(Evaluator& values, Settings& settings) {
   resources.sessions_max = values.small_integer("ringmx_max_sessions", 1, sessions_max);
   resources.sandbox = values.boolean("ringmx_sandbox");
   resources.shutdown_timeout = values.time("ringmx_shutdown_timeout", {}, seconds(3600));
+  const std::string& eight_bit = values.text("ringmx_8bit");
+  settings.relay.eight_bit_bounce = eight_bit == "bounce";
+  if (eight_bit != "bounce" && eight_bit != "send")
+    values.error("ringmx_8bit", fmt::format("\"{}\": send or bounce", printable(eight_bit)));
   settings.relay.backend_connections =
       values.small_integer("ringmx_backend_connections", 1, backend_connections_max);
 }

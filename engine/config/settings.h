@@ -172,6 +172,7 @@ struct RelaySettings {
   uint32_t smtp_recipient_limit = 50;      // smtp_destination_recipient_limit
   bool relay_class_by_smtp = false;        // relay_transport = smtp
   bool default_class_by_relay = false;     // default_transport = relay
+  bool eight_bit_bounce = false;           // ringmx_8bit = bounce; else sent all the same
   Duration connect_timeout = seconds(30);  // smtp_connect_timeout; 0: the kernel's
   smtp::ClientSettings client;
 };

@@ -44,6 +44,7 @@ class Counter {
   X(recipients_queued, "recipients in the queue now, those held included")      \
   X(recipients_held, "recipients held now")                                     \
   X(recipients_discarded, "recipients thrown away by a rule")                   \
+  X(eight_bit_unannounced, "8-bit messages for a backend without 8BITMIME")     \
   X(outcome_unknown, "connections lost between the final dot and its reply")    \
   X(messages_done, "messages with no recipient left")                           \
   X(queued, "messages in the queue now")                                        \

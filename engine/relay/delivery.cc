@@ -7,6 +7,7 @@
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
 #include "proto/base/assert.h"
+#include "proto/base/text.h"
 #include "queue/recovery.h"
 
 namespace mx::relay {
@@ -22,10 +23,6 @@ FixedText<256> cut_reason(std::string_view text) {
   const bool fits = out.assign(text.substr(0, out.capacity()));
   MX_ASSERT(fits);
   return out;
-}
-
-bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 }  // namespace
@@ -231,6 +228,7 @@ bool Outbound::next_transaction(Connection& c) {
   c.null_sender = envelope.head().sender.empty();
   choose_recipients(c, envelope);
   if (c.positions.empty()) return false;
+  if (!backend_takes_eight_bit(c, envelope.head())) return next_transaction(c);
   c.chunk = 0;
   smtp::Delivery delivery;
   delivery.sender = c.sender;
@@ -247,6 +245,27 @@ bool Outbound::next_transaction(Connection& c) {
   if (!c.dsn.empty()) delivery.dsn = c.dsn.data();
   c.client.start(delivery);
   return true;
+}
+
+// 8-bit mail for a backend that does not announce 8BITMIME: nearly all take it all the same, so it
+// is sent as it is, counted, and an alarm says so once. False (ringmx_8bit = bounce): its
+// recipients are given up.
+bool Outbound::backend_takes_eight_bit(Connection& c, const mail::EnvelopeHead& head) {
+  if (!head.eight_bit || c.client.capabilities().eight_bit_mime) return true;
+  const bool bounce = c.settings->relay.eight_bit_bounce;
+  counters_.eight_bit_unannounced.add();
+  alarms_.raise(log_, "backend-8bit " + c.destination.hop.name(),
+                fmt::format("{} does not announce 8BITMIME: 8-bit mail is {}", c.where(),
+                            bounce ? "returned (ringmx_8bit = bounce)"
+                                   : "sent as it is (ringmx_8bit = bounce returns it)"));
+  if (!bounce) return true;
+  static constexpr std::string_view why = "the next hop does not take 8-bit mail (8BITMIME)";
+  for (uint32_t i = 0; i < c.positions.size(); ++i) {
+    note_refused(c.info, c.positions[i], {5, 6, 3}, {}, why);
+    log_.line("smtp", "{}: to=<{}>, relay={}, dsn=5.6.3, status=bounced ({})",
+              queue::to_text(c.info.id).view(), observe::Peer{c.recipients[i]}, c.where(), why);
+  }
+  return false;
 }
 
 // Those that go to this next hop, by one transport and under one envelope sender.

@@ -281,6 +281,12 @@ bool Notices::compose(Job& job) {
   report.content_is_whole = notice.whole;
   report.content = notice.whole ? std::string_view(job.content)
                                 : mail::header_lines(job.content, bounces.size_limit);
+  // A backend that refuses 8-bit mail would refuse this, too.
+  if (settings_->relay.eight_bit_bounce && !is_ascii(report.content)) {
+    report.content_is_whole = false;
+    report.content = mail::header_lines(job.content, bounces.size_limit);
+    if (!is_ascii(report.content)) report.content = {};
+  }
   job.text = mail::write_report(report);
   job.written = 0;
   job.composed = true;

@@ -189,6 +189,7 @@ class Outbound {
   void on_read(Connection& c, int result);
   void damaged(Connection& c, std::string_view what);
   bool next_transaction(Connection& c);
+  bool backend_takes_eight_bit(Connection& c, const mail::EnvelopeHead& head);
   void choose_recipients(Connection& c, mail::EnvelopeReader& envelope);
   void send_body(Connection& c);
   void send_pieces(Connection& c, bool last);

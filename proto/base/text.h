@@ -68,6 +68,11 @@ class Decimal {
 // before it; empty when none is left.
 std::string_view take_word(std::string_view& text, std::string_view separators);
 
+constexpr bool is_ascii(std::string_view text) {
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) >= 0x80) return false;
+  return true;
+}
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_valid_utf8(std::string_view text);
 

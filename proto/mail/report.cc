@@ -1,7 +1,5 @@
 #include "proto/mail/report.h"
 
-#include <algorithm>
-
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -9,10 +7,6 @@ namespace mx::mail {
 namespace {
 
 constexpr size_t fold_columns = 72;
-
-bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 std::string number(uint64_t n) {
   return std::string(Decimal(n).view());

@@ -2,6 +2,7 @@
 
 answers(stage, argument) is asked at each of greeting, EHLO, MAIL, RCPT, DATA and dot; it returns a
 reply ("550 5.1.1 no"), None for the usual one, or raises HangUp. What was taken is in `messages`.
+A script in `scripts` gets one connection for itself, to do with it what no server would.
 """
 
 import socketserver
@@ -23,7 +24,13 @@ class Handler(socketserver.StreamRequestHandler):
 
     def handle(self):
         try:
-            self.dialogue()
+            with self.server.owner.lock:
+                scripts = self.server.owner.scripts
+                script = scripts.pop(0) if scripts else None
+            if script:
+                script(self)
+            else:
+                self.dialogue()
         except (HangUp, ConnectionError):
             pass
 
@@ -75,6 +82,7 @@ class Backend:
         self.answers = answers
         self.extensions = extensions
         self.messages = []
+        self.scripts = []  # each is given one connection (its handler) instead of a dialogue
         self.lock = threading.Lock()
 
     def __enter__(self):

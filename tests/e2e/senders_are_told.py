@@ -127,6 +127,29 @@ class BounceRig(Rig):
         return not [line for line in self.run_mxq("-j") if line]
 
 
+def eight_bit(mode):
+    """A backend that does not announce 8BITMIME."""
+    with BounceRig() as rig, Backend(extensions=("PIPELINING",)) as backend:
+        rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{backend.port}", ringmx_8bit=mode, **FAST)
+        mx = rig.ringmx()
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            for mark in (b"first", b"second"):
+                smtp.sendmail(SENDER, RECIPIENTS[0], b"Subject: " + mark + b"\r\n\r\n\xe4\r\n",
+                              ["BODY=8BITMIME"])
+        if mode == "send":
+            wait_for(lambda: len(backend.to(RECIPIENTS[0])) == 2, "both")
+            assert backend.messages[0]["body"].endswith(b"\xe4\r\n")
+            assert "BODY" not in backend.messages[0]["mail"]
+        else:
+            _, _, status, original = parts(bounce(backend, "second"))
+            assert status[1]["Status"] == "5.6.3" and not backend.to(RECIPIENTS[0])
+        assert mx.counters()["eight_bit_unannounced"] >= 2
+        assert len(mx.lines("alarm backend-8bit .* raised")) == 1
+        assert mx.terminate() == 0
+
+
+for how in ("send", "bounce"):
+    eight_bit(how)
 for shards in (1, 4):
     answers.busy = True
     with BounceRig() as rig, Backend(answers) as backend:

@@ -48,7 +48,9 @@ with running_mx(smtpd_forbid_unauth_pipelining="no") as (rig, sink, mx):
                 acknowledged += leave(rig.port, cut, by_reset)
         wait_for(lambda: counter(rig, "sessions") == 0, "no session left")
         if number == 4:  # by then all memory that it uses has been used
+            wait_for(lambda: counter(rig, "backend_connections") == 0, "idle ones to be closed")
             before = (mx.rss_kib(), mx.descriptors())
+    wait_for(lambda: counter(rig, "backend_connections") == 0, "idle ones to be closed")
     after = (mx.rss_kib(), mx.descriptors())
     assert after[0] < before[0] * 1.1 + 2000, (before, after)
     assert after[1] <= before[1] + 4, (before, after)
