@@ -5,6 +5,8 @@
 namespace mx::mail {
 namespace {
 
+using namespace std::string_view_literals;
+
 struct Case {
   Report report;
   std::vector<ReportedRecipient> recipients;
@@ -73,7 +75,7 @@ TEST(Report, SaysWhatHasToBeSaid) {
 
 TEST(Report, NothingFromOutsideAddsALineOrAField) {
   Case c = usual();
-  const std::string_view evil("x\r\nStatus: 2.0.0\r\n.\r\n--ABC\0\x1b[0m", 34);
+  const std::string_view evil = "x\r\nStatus: 2.0.0\r\n.\r\n--ABC\0\x1b[0m"sv;
   c.report.to = c.report.sender = evil;
   c.report.envelope_id = "a+0D+0AStatus:+202.0.0";
   c.recipients[0].address = evil;
