@@ -67,6 +67,8 @@ class Handler(socketserver.StreamRequestHandler):
                         with owner.lock:
                             owner.messages.append({"mail": sender, "rcpt": recipients,
                                                    "body": body})
+                        if owner.one_message:
+                            return
             elif verb == "RSET":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
@@ -78,8 +80,9 @@ class Handler(socketserver.StreamRequestHandler):
 
 class Backend:
     def __init__(self, answers=lambda stage, argument: None,
-                 extensions=("PIPELINING", "8BITMIME", "SIZE 0")):
+                 extensions=("PIPELINING", "8BITMIME", "SIZE 0"), one_message=False):
         self.answers = answers
+        self.one_message = one_message  # a connection is closed behind its first
         self.extensions = extensions
         self.messages = []
         self.scripts = []  # each is given one connection (its handler) instead of a dialogue

@@ -96,7 +96,7 @@ def unknown_outcome(rig, mx, backend):
     assert mx.counters()["outcome_unknown"] == before + 1
 
 
-with Rig() as the_rig, Backend() as sane:
+with Rig() as the_rig, Backend(one_message=True) as sane:
     the_rig.configure(relayhost=f"[127.0.0.1]:{sane.port}", minimal_backoff_time="1s",
                       maximal_backoff_time="1s", ringmx_shards=1)
     daemon = the_rig.ringmx()
