@@ -151,6 +151,38 @@ def queue_of_ten(rig):
     assert mx.terminate() == 0
 
 
+def an_early_reply_is_no_answer():
+    """A 250 that was sent before the final dot does not take a message out of the queue (V62)."""
+    def liar(handler):
+        def say(reply):
+            handler.wfile.write(reply.encode() + b"\r\n")
+        say("220 liar")
+        while line := handler.rfile.readline():
+            if line.startswith(b"DATA"):
+                say("354 go on")
+                handler.rfile.read(1000)
+                say("250 2.0.0 Ok: taken, it says")
+                while handler.rfile.read(65536):
+                    pass
+            elif line[:4] in (b"EHLO", b"MAIL", b"RCPT"):
+                say("250 liar")
+
+    with Rig() as rig, Backend() as backend:
+        rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{free_port()}")
+        mx = rig.ringmx()
+        with mx.smtp() as smtp:
+            smtp.sendmail("sender@sender.example", RECIPIENTS[:1], "Subject: big\r\n\r\n"
+                          + ("0123456789" * 7 + "\r\n") * (8 << 20 >> 7))
+        assert mx.terminate() == 0
+        backend.scripts = [liar]
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}")
+        assert done.returncode == 75 and "NOT sent" in done.stdout, (done.stdout, done.stderr)
+        assert "1 recipients left" in done.stderr, done.stderr
+        mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}", check=True)
+        assert len(backend.to(RECIPIENTS[0])) == 1
+
+
+an_early_reply_is_no_answer()
 with Rig() as the_rig:
     queue_of_ten(the_rig)
     damaged(the_rig)

@@ -142,21 +142,28 @@ class Session {
         continue;
       }
       if (client_.need() == Need::body) {
-        if (send(content))
-          client_.body_sent();
-        else
+        const bool sent = send(content);
+        if (!sent) {
           client_.connection_lost();
+          continue;
+        }
+        // What is here already was said before the final dot: no answer to it (V62).
+        read(MSG_DONTWAIT);
+        if (client_.need() == Need::body) client_.body_sent();
         continue;
       }
-      char buffer[16384];
-      const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
-      if (n > 0)
-        client_.feed({buffer, static_cast<size_t>(n)});
-      else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        client_.command_timeout();
-      else
-        client_.connection_lost();
+      read(0);
     }
+  }
+  void read(int flags) {
+    char buffer[16384];
+    const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, flags);
+    if (n > 0)
+      client_.feed({buffer, static_cast<size_t>(n)});
+    else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+      client_.connection_lost();
+    else if ((flags & MSG_DONTWAIT) == 0)
+      client_.command_timeout();
   }
 
   smtp::Client client_;
