@@ -104,6 +104,7 @@ void write_segment_header(MutableBytes block, const SegmentHeader& header) {
   store_le(to + 8, header.version);
   store_le(to + 12, header.segment);
   store_le(to + 16, header.shard);
+  store_le(to + 18, static_cast<uint16_t>(header.stream));
   store_le(to + 20, header.geometry.segment_bytes);
   store_le(to + 24, header.geometry.segment_count);
   store_le(to + 40, header.life.epoch);
@@ -120,7 +121,8 @@ std::optional<SegmentHeader> read_segment_header(Bytes block) {
     return std::nullopt;
   return SegmentHeader{.version = load_le<uint32_t>(from + 8),
                        .segment = load_le<uint32_t>(from + 12),
-                       .shard = load_le<uint32_t>(from + 16),
+                       .shard = load_le<uint16_t>(from + 16),
+                       .stream = static_cast<Stream>(load_le<uint16_t>(from + 18)),
                        .geometry = {load_le<uint32_t>(from + 20), load_le<uint32_t>(from + 24)},
                        .life = {load_le<uint64_t>(from + 40), load_le<uint64_t>(from + 48)},
                        .previous_sequence = load_le<uint64_t>(from + 56),
@@ -157,6 +159,7 @@ uint64_t write_trailer(std::byte* to, uint32_t offset, const BatchTrailer& trail
   store_le(payload + 8, trailer.version);
   store_le(payload + 12, trailer.segment);
   store_le(payload + 16, trailer.shard);
+  store_le(payload + 18, static_cast<uint16_t>(trailer.stream));
   store_le(payload + 20, trailer.begin);
   store_le(payload + 24, trailer.life.epoch);
   store_le(payload + 32, trailer.life.sequence);
@@ -174,7 +177,8 @@ std::optional<BatchTrailer> parse_trailer(Bytes payload) {
   if (load_le<uint64_t>(from) != trailer_magic) return std::nullopt;
   return BatchTrailer{.version = load_le<uint32_t>(from + 8),
                       .segment = load_le<uint32_t>(from + 12),
-                      .shard = load_le<uint32_t>(from + 16),
+                      .shard = load_le<uint16_t>(from + 16),
+                      .stream = static_cast<Stream>(load_le<uint16_t>(from + 18)),
                       .begin = load_le<uint32_t>(from + 20),
                       .life = {load_le<uint64_t>(from + 24), load_le<uint64_t>(from + 32)},
                       .number = load_le<uint64_t>(from + 40),

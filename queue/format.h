@@ -27,6 +27,12 @@ inline constexpr uint32_t records_offset = 2 * block_bytes;
 inline constexpr uint32_t segment_bytes_min = 64U << 10;
 inline constexpr uint32_t segment_bytes_max = 1U << 30;
 
+// A journal writes two streams, each its own chain of segments and batches.
+enum class Stream : uint16_t {
+  mail = 0,  // header blocks, small bodies, COMMITs, marks
+  bulk = 1,  // pieces of large bodies
+};
+
 struct Geometry {
   uint32_t segment_bytes = 64U << 20;  // a power of two
   uint32_t segment_count = 0;
@@ -102,10 +108,11 @@ std::optional<RecordHeader> read_record_header(Bytes at, const Life& life, uint3
 struct SegmentHeader {
   uint32_t version = format_version;
   uint32_t segment = 0;
-  uint32_t shard = 0;
+  uint16_t shard = 0;
+  Stream stream = Stream::mail;
   Geometry geometry = {};
   Life life = {};
-  uint64_t previous_sequence = 0;  // of the segment that this journal wrote before, 0: none
+  uint64_t previous_sequence = 0;  // of the segment that this stream wrote before, 0: none
   uint64_t first_batch = 0;  // number of the first batch here; the one before ends the previous one
 };
 void write_segment_header(MutableBytes block, const SegmentHeader& header);
@@ -121,10 +128,11 @@ std::optional<uint64_t> read_grave(Bytes block, uint32_t segment);
 struct BatchTrailer {
   uint32_t version = format_version;
   uint32_t segment = 0;
-  uint32_t shard = 0;
+  uint16_t shard = 0;
+  Stream stream = Stream::mail;
   uint32_t begin = 0;  // offset of the batch's first record
   Life life = {};
-  uint64_t number = 0;         // counts up within (epoch, shard)
+  uint64_t number = 0;         // counts up within (epoch, shard, stream)
   uint64_t previous_hash = 0;  // payload hash of the trailer before this one, 0 for the first
 };
 inline constexpr uint32_t trailer_payload_bytes = 56;

@@ -48,7 +48,14 @@ uint32_t Journal::fresh_room() const {
   return room - trailer_bytes - record_header_bytes;
 }
 
+void Journal::use_bulk(Journal& bulk) {
+  MX_ASSERT(bulk.settings_.stream == Stream::bulk && settings_.stream == Stream::mail);
+  MX_ASSERT(bulk.chunk_bytes_max_ >= chunk_bytes_max_);
+  bulk_ = &bulk;
+}
+
 Journal::Need Journal::mark_room() const {
+  if (settings_.stream == Stream::bulk) return {};
   const uint32_t bytes = std::min(32U << 10, static_cast<uint32_t>(batches_[0].buffer.size()) / 8);
   return {bytes, bytes};
 }
@@ -187,12 +194,24 @@ Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
   MX_ASSERT(draft.open());
   MX_ASSERT(bytes.size() <= chunk_bytes_max_);
   if (bytes.empty()) return failed_ ? Status::failed : Status::ok;
+  if (kind == ChunkKind::header) return put_chunk(draft, RecordType::header_chunk, bytes);
+  const bool large =
+      bytes.size() > limits::journal_small_body_bytes_max ||
+      (!draft.chunks_.empty() && draft.chunks_.back().type == RecordType::body_chunk);
+  // What may use the reserve stays here: the reserve counts one stream a shard.
+  if (!bulk_ || !large || draft.purpose_ != SegmentPool::Purpose::messages)
+    return put_chunk(draft, RecordType::body_chunk, bytes);
+  const Status status = bulk_->put_chunk(draft, RecordType::body_chunk, bytes);
+  if (status == Status::ok) draft.bulk_batch_ = bulk_->filling().number;
+  if (status == Status::failed) fail();
+  return status;
+}
+
+Status Journal::put_chunk(Draft& draft, RecordType type, Bytes bytes) {
   const uint32_t length = static_cast<uint32_t>(bytes.size());
   const Status status = room_for({record_bytes(length), 0}, draft.purpose_);
   if (status != Status::ok) return status;
   footer_.saw(draft.id_);
-  const RecordType type =
-      kind == ChunkKind::header ? RecordType::header_chunk : RecordType::body_chunk;
   const Batch& batch = filling();
   const Extent extent{batch.segment, batch.offset + batch.used, length};
   const uint64_t hash = put({.length = length, .type = type, .id = draft.id_}, bytes);
@@ -205,6 +224,11 @@ Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
 Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, uint64_t cookie) {
   MX_ASSERT(draft.open());
   MX_ASSERT(recipient_count > 0);
+  if (draft.bulk_batch_ != 0 && draft.bulk_batch_ > bulk_->durable_batch_) {
+    if (bulk_->failed_) fail();
+    bulk_->refused_ = true;  // its batch goes as soon as the device is free
+    return failed_ ? Status::failed : Status::later;
+  }
   const uint64_t wide_length =
       commit_head_bytes + uint64_t{draft.chunks_.size()} * commit_chunk_bytes + envelope.size();
   const uint32_t footer_cost = footer_commit_cost(draft.segments_.size());
@@ -270,6 +294,7 @@ void Journal::abandon(Draft& draft) {
 // --- the device
 
 void Journal::pump(Instant now) {
+  if (bulk_) bulk_->pump(now);
   if (pool_.device_failed()) fail();
   if (failed_ || operation_ != Operation::none) return;
   if (segment_is_closed_ && !filling().open) switch_segment();
@@ -283,8 +308,10 @@ void Journal::pump(Instant now) {
     if ((!due || !grave_was_last_) && start_grave()) return;
     grave_was_last_ = false;
     if (!due) return;
-    stage_marks();
-    stage_relocations();
+    if (settings_.stream == Stream::mail) {
+      stage_marks();
+      stage_relocations();
+    }
     filling().due = filling().open;
     if (!filling().open) return;
   }
@@ -299,6 +326,7 @@ void Journal::submit_header() {
   const MutableBytes block(head_block_);
   write_segment_header(block, {.segment = segment_,
                                .shard = settings_.shard,
+                               .stream = settings_.stream,
                                .geometry = pool_.geometry(),
                                .life = pool_.life(segment_),
                                .previous_sequence = previous_sequence_,
@@ -330,6 +358,7 @@ void Journal::submit_batch() {
   previous_trailer_ = write_trailer(batch.buffer.data() + trailer_at, batch.offset + trailer_at,
                                     {.segment = batch.segment,
                                      .shard = settings_.shard,
+                                     .stream = settings_.stream,
                                      .begin = batch.offset,
                                      .life = batch.life,
                                      .number = batch.number,
@@ -392,6 +421,7 @@ void Journal::on_flush(int result) {
 
 void Journal::finish_batch() {
   Batch& batch = flying();
+  durable_batch_ = batch.number;
   for (const StagedCommit& staged : batch.commits) {
     index_.insert(staged.info).spans = staged.spans;
     results_.push_back({staged.result.cookie, staged.result.id, true});
@@ -434,7 +464,8 @@ void Journal::fail() {
 }
 
 bool Journal::idle() const {
-  return operation_ == Operation::none && !filling().open && dirty_head_ == Index::none;
+  return (!bulk_ || bulk_->idle()) && operation_ == Operation::none && !filling().open &&
+         dirty_head_ == Index::none;
 }
 
 bool Journal::next_result(CommitResult& result) {

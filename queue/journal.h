@@ -13,6 +13,10 @@
 //   journal.pump(now);
 //   ... on_write(), on_flush() ...; while (journal.next_result(result)) ...
 //
+// A small message never waits for the bytes of a large one: a second journal of the shard, on
+// buffers and a device queue of its own, takes the pieces of large bodies (Stream::bulk; see
+// use_bulk()). The COMMIT of such a message is refused with `later` until they are durable.
+//
 // Marks (what became of recipients) change the index at once and are written with the next batch,
 // or alone after at most a second: see deadline(). They are never refused while the journal works.
 // After a crash a message may be delivered again when its mark was not yet durable, never lost.
@@ -39,6 +43,7 @@
 #include "queue/footer.h"
 #include "queue/format.h"
 #include "queue/index.h"
+#include "queue/journal_stats.h"
 #include "queue/segment_pool.h"
 
 namespace mx::queue {
@@ -47,7 +52,8 @@ struct RecoveredMessage;
 
 enum class Status : uint8_t {
   ok,
-  later,      // both buffers are full: pump(), and try again after the next on_flush()
+  later,      // both buffers are full, or bulk chunks not durable yet: pump(), and try again after
+              // the next on_flush() of either stream
   no_space,   // no segment free (452 4.3.1), or the index is full
   failed,     // the device failed (451 4.3.0); final
   too_large,  // envelope or chunk list larger than a batch; final for this message
@@ -73,28 +79,15 @@ class Draft {
   };
   MessageId id_;
   WallTime arrival_;
+  uint64_t bulk_batch_ = 0;  // the last batch of the bulk stream with a chunk of it
   SegmentPool::Purpose purpose_ = SegmentPool::Purpose::messages;
   SmallVector<Chunk, 3> chunks_;
   SmallVector<uint32_t, 2> segments_;  // each once; the draft holds one live count on each
 };
 
-struct CommitResult {
-  uint64_t cookie = 0;
-  MessageId id;
-  bool ok = false;
-};
-
-struct JournalStats {
-  uint64_t batches = 0, flushes = 0, bytes_written = 0, payload_bytes = 0;
-  uint64_t messages = 0, marks = 0, relocated = 0;
-  uint64_t segments_claimed = 0, segments_retired = 0;
-  uint64_t refused_later = 0, refused_no_space = 0;
-  uint32_t messages_in_batch_max = 0;
-  uint64_t messages_in_batch[16] = {};  // [k]: batches with 2^k .. 2^(k+1)-1 messages
-};
-
 struct JournalSettings {
-  uint32_t shard = 0;
+  uint16_t shard = 0;
+  Stream stream = Stream::mail;
   uint64_t epoch = 0;          // random, new at every start of the process
   MessageId largest_known_id;  // Recovered::largest_id
   Duration mark_delay = seconds(1);
@@ -106,6 +99,11 @@ class Journal {
   // aligned to 4 KiB, a multiple of 4 KiB, at least 64 KiB. All must outlive the journal.
   Journal(const JournalSettings& settings, SegmentPool& pool, Device& device, Index& index,
           MutableBytes buffer_a, MutableBytes buffer_b);
+
+  // Before the first message: large bodies go there from now on. `bulk` has the same shard, epoch,
+  // pool, index and size of buffers, and a Device of its own. Its completions are reported to it;
+  // pump(), hurry(), idle() and failure are seen to here. Without it everything is one stream.
+  void use_bulk(Journal& bulk);
 
   // Before the first pump: a message that recovery found in a segment owned by this shard, in the
   // order of Recovered::messages. False when the index is full (make it larger).
@@ -149,7 +147,10 @@ class Journal {
 
   // Work that pump() does by itself when the pool runs low; here for an orderly end and for tests:
   // write everything that waits, however young.
-  void hurry() { hurry_ = true; }
+  void hurry() {
+    hurry_ = true;
+    if (bulk_) bulk_->hurry();
+  }
 
   const JournalStats& stats() const { return stats_; }
 
@@ -204,7 +205,8 @@ class Journal {
 
   // journal.cc: messages and batches
   uint32_t fresh_room() const;  // for records, in the first batch of a segment
-  Need mark_room() const;       // kept in every batch for marks
+  Status put_chunk(Draft& draft, RecordType type, Bytes bytes);
+  Need mark_room() const;  // kept in every batch for marks
   Status room_for(Need need, SegmentPool::Purpose purpose);
   Status begin_batch(Need need, SegmentPool::Purpose purpose);
   void open_batch(uint32_t room);
@@ -247,6 +249,7 @@ class Journal {
   Device& device_;
   Index& index_;
   uint32_t chunk_bytes_max_;
+  Journal* bulk_ = nullptr;
 
   MessageIdSource ids_;
   Batch batches_[2];
@@ -270,6 +273,7 @@ class Journal {
   bool next_is_reserve_ = false;
   uint64_t previous_sequence_ = 0;
   uint64_t batch_number_ = 0;
+  uint64_t durable_batch_ = 0;  // the last one that is
   uint64_t previous_trailer_ = 0;
 
   uint32_t dirty_head_ = Index::none;

@@ -157,6 +157,7 @@ uint32_t Journal::holder_to_free() const {
 
 // A segment of ours whose marks keep that holder. False when there is nothing to do.
 bool Journal::choose_relocation() {
+  if (settings_.stream == Stream::bulk) return false;  // it holds no marks
   if (relocation_.target != Index::none) return true;
   if (!pool_.low()) return false;
   const uint32_t holder = holder_to_free();
@@ -251,6 +252,7 @@ bool Journal::stage_survivors() {
 // only witness. The copy of the grave over the header, not flushed, is for the day on which block 0
 // rots.
 bool Journal::start_grave() {
+  if (settings_.stream == Stream::bulk) return false;  // the shard's other journal sees to them
   const uint32_t count = pool_.geometry().segment_count;
   const uint32_t looks = pool_.low() ? count : std::min(retire_looks_per_pump, count);
   for (uint32_t i = 0; i < looks; ++i) {

@@ -2,14 +2,16 @@
 // against the chunks seen before them), marks, gaps. Then marks are applied in the same order,
 // damage is told apart from torn ends, and what is unfinished and whole is the queue.
 //
-// Batches of one journal (epoch, shard) were flushed one after the other, so anything later proves
-// everything earlier was durable: only the last batch of a journal's last segment may be incomplete
-// without damage.
+// Batches of one stream (epoch, shard, stream) were flushed one after the other, so anything later
+// proves everything earlier was durable: only the last batch of a stream's last segment may be
+// incomplete without damage. Bulk segments are walked first: a COMMIT was written when its bulk
+// chunks were durable, so they must be there, though the segment may be younger than the COMMIT's.
 #include "queue/recovery.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "proto/base/assert.h"
@@ -63,7 +65,7 @@ struct WalkedSegment {
   std::vector<Gap> gaps = {};
   std::optional<uint32_t> last_batch = {};   // of the last record that verifies
   std::optional<uint64_t> last_number = {};  // of the last trailer
-  bool is_last_of_journal = false;
+  bool is_last_of_stream = false;
 };
 
 class Recovery {
@@ -96,7 +98,7 @@ class Recovery {
   Geometry geometry_;
   Verify verify_;
   Recovered result_;
-  std::vector<WalkedSegment> walked_;  // by sequence
+  std::vector<WalkedSegment> walked_;  // bulk first, then by sequence
   std::vector<SeenCommit> commits_;    // in the order of the walk
   std::unordered_map<MessageId, size_t> commit_of_;
   std::map<uint64_t, std::pair<size_t, size_t>> commits_in_;  // sequence -> range of commits_
@@ -149,12 +151,14 @@ bool Recovery::read_faces() {
            false);
   }
   std::sort(walked_.begin(), walked_.end(), [](const WalkedSegment& a, const WalkedSegment& b) {
+    const bool a_bulk = a.header.stream == Stream::bulk, b_bulk = b.header.stream == Stream::bulk;
+    if (a_bulk != b_bulk) return a_bulk;
     return a.header.life.sequence < b.header.life.sequence;
   });
-  std::map<std::pair<uint64_t, uint32_t>, WalkedSegment*> last;
+  std::map<std::tuple<uint64_t, uint16_t, Stream>, WalkedSegment*> last;
   for (WalkedSegment& walked : walked_)
-    last[{walked.header.life.epoch, walked.header.shard}] = &walked;
-  for (auto& [journal, walked] : last) walked->is_last_of_journal = true;
+    last[{walked.header.life.epoch, walked.header.shard, walked.header.stream}] = &walked;
+  for (auto& [stream, walked] : last) walked->is_last_of_stream = true;
   return true;
 }
 
@@ -423,7 +427,7 @@ void Recovery::apply_marks() {
 
 // Whether a gap can be what a crash left of the last batch.
 bool Recovery::may_be_torn(const WalkedSegment& walked, const Gap& gap) const {
-  if (!walked.is_last_of_journal) return false;
+  if (!walked.is_last_of_stream) return false;
   if (!gap.after) return true;
   if (gap.after != walked.last_batch) return false;
   return gap.after_trailer || gap.before == gap.after;
@@ -472,7 +476,7 @@ void Recovery::judge_commits() {
     }
     const WalkedSegment& walked = *by_sequence.at(commit.sequence);
     const bool torn =
-        commit.chunk_has_ended || (walked.is_last_of_journal && walked.last_batch == commit.batch &&
+        commit.chunk_has_ended || (walked.is_last_of_stream && walked.last_batch == commit.batch &&
                                    !commit.chunk_of_earlier_batch_missing);
     if (!torn) ++result_.messages_lost;
     tell({.segment = walked.segment,

@@ -34,7 +34,7 @@ class SegmentPool {
   // A shard: the open one, one to roll to, one to relocate into; and one full of marks over all.
   static constexpr uint32_t reserve_min(uint32_t shard_count) { return 3 * shard_count + 1; }
   // With fewer there is hardly room for mail beside the reserve.
-  static constexpr uint32_t segments_min(uint32_t shard_count) { return 5 * shard_count + 2; }
+  static constexpr uint32_t segments_min(uint32_t shard_count) { return 6 * shard_count + 2; }
 
   const Geometry& geometry() const { return geometry_; }
   uint32_t shard_count() const { return shard_count_; }

@@ -116,8 +116,11 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
     face.largest_sequence = std::max(ended, trailer->life.sequence);
     face.kind = SegmentFace::Kind::alive;
     face.header_lost = true;
-    face.header = {
-        .segment = segment, .shard = trailer->shard, .geometry = geometry, .life = trailer->life};
+    face.header = {.segment = segment,
+                   .shard = trailer->shard,
+                   .stream = trailer->stream,
+                   .geometry = geometry,
+                   .life = trailer->life};
     face.text = "header block unreadable; read by the trailers of its batches";
     if (trailer->version > format_version) refuse(face, "written by a newer version of the format");
     return face;

@@ -78,7 +78,7 @@ std::string Shard::Runtime::start() {
   loop.buffers = buffers.get();
   const config::Settings& settings = *shard.snapshot_->settings;
   spool::SpoolSettings spool_settings;
-  spool_settings.journal.shard = shard.number_;
+  spool_settings.journal.shard = static_cast<uint16_t>(shard.number_);
   spool_settings.journal.epoch = shard.shared_.epoch;
   spool_settings.journal.largest_known_id = shard.shared_.largest_known_id;
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
@@ -240,7 +240,7 @@ void Shard::Runtime::begin_shutdown() {
 bool Shard::Runtime::finished() {
   if (!shutting_down || accepts_in_flight > 0) return false;
   return inbound->sessions() == 0 && outbound->under_way() == 0 &&
-         (spool->journal().idle() || spool->journal().failed()) && !spool->journal().busy();
+         (spool->journal().idle() || spool->journal().failed()) && !spool->busy();
 }
 
 void Shard::Runtime::run() {

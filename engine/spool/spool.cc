@@ -21,44 +21,55 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
       messages_(blocks_.count() + messages_for_reading),
       index_(settings.index_capacity, pool.geometry().segment_count),
       batch_memory_(static_cast<std::byte*>(
-          std::aligned_alloc(queue::block_bytes, size_t{settings.batch_bytes} * 2))) {
+          std::aligned_alloc(queue::block_bytes, size_t{settings.batch_bytes} * 4))) {
   MX_ASSERT(batch_memory_ != nullptr);
-  queue::Device& device = *this;
-  journal_ = std::make_unique<queue::Journal>(
-      settings.journal, pool, device, index_, MutableBytes{batch_memory_, settings.batch_bytes},
-      MutableBytes{batch_memory_ + settings.batch_bytes, settings.batch_bytes});
+  const auto buffer = [&](size_t i) {
+    return MutableBytes{batch_memory_ + i * settings.batch_bytes, settings.batch_bytes};
+  };
+  journal_ = std::make_unique<queue::Journal>(settings.journal, pool, mail_port_, index_, buffer(0),
+                                              buffer(1));
+  queue::JournalSettings bulk = settings.journal;
+  bulk.stream = queue::Stream::bulk;
+  bulk_ = std::make_unique<queue::Journal>(bulk, pool, bulk_port_, index_, buffer(2), buffer(3));
+  journal_->use_bulk(*bulk_);
+  mail_port_.journal = journal_.get();
+  bulk_port_.journal = bulk_.get();
 }
 
 Spool::~Spool() {
   journal_.reset();
+  bulk_.reset();
   std::free(batch_memory_);
 }
 
-void Spool::write(uint32_t segment, uint32_t offset, Bytes data) {
-  counters_.journal_batches.add();
-  counters_.journal_bytes.add(data.size());
-  loop_.ring.write(files_.fd(segment), data, offset, {op_journal_write, 0, segment}, dsync_);
+void Spool::Port::write(uint32_t segment, uint32_t offset, Bytes data) {
+  spool.counters_.journal_batches.add();
+  spool.counters_.journal_bytes.add(data.size());
+  spool.loop_.ring.write(spool.files_.fd(segment), data, offset, {write_op, 0, segment},
+                         spool.dsync_);
 }
 
-void Spool::flush(uint32_t segment) {
-  if (dsync_) {  // the write was one
-    journal_->on_flush(0);
-    room_ = true;
+void Spool::Port::flush(uint32_t segment) {
+  if (spool.dsync_) {  // the write was one
+    journal->on_flush(0);
+    spool.room_ = true;
     return;
   }
-  counters_.journal_flushes.add();
-  loop_.ring.fdatasync(files_.fd(segment), {op_journal_flush, 0, segment});
+  spool.counters_.journal_flushes.add();
+  spool.loop_.ring.fdatasync(spool.files_.fd(segment), {flush_op, 0, segment});
 }
 
 void Spool::on_completion(const io::Completion& completion) {
-  if (completion.op.kind == op_journal_write) {
-    journal_->on_write(completion.result);
+  const uint8_t kind = completion.op.kind;
+  Port& port = kind == op_bulk_write || kind == op_bulk_flush ? bulk_port_ : mail_port_;
+  if (kind == port.write_op) {
+    port.journal->on_write(completion.result);
   } else {
-    MX_ASSERT(completion.op.kind == op_journal_flush);
-    journal_->on_flush(completion.result);
+    MX_ASSERT(kind == port.flush_op);
+    port.journal->on_flush(completion.result);
     room_ = true;
   }
-  if (journal_->failed()) report_failure();
+  if (port.journal->failed()) report_failure();
 }
 
 void Spool::report_failure() {

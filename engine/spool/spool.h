@@ -29,6 +29,8 @@ namespace mx::spool {
 // Completion kinds of this folder.
 inline constexpr uint8_t op_journal_write = 48;
 inline constexpr uint8_t op_journal_flush = 49;
+inline constexpr uint8_t op_bulk_write = 50;
+inline constexpr uint8_t op_bulk_flush = 51;
 constexpr bool is_spool_op(uint8_t kind) {
   return kind / 16 == 3;
 }
@@ -39,13 +41,13 @@ inline constexpr uint32_t messages_for_reading = 4096;
 
 struct SpoolSettings {
   queue::JournalSettings journal;
-  uint32_t batch_bytes = 1U << 20;  // each of two
+  uint32_t batch_bytes = 1U << 20;  // each of two a stream
   uint64_t body_memory_bytes = 64ULL << 20;
   uint32_t index_capacity = 1'000'000;  // unfinished messages of the shard
   bool dsync = false;                   // each write is durable by itself (sync_probe.h)
 };
 
-class Spool final : private queue::Device {
+class Spool {
  public:
   Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& files,
         queue::SegmentPool& pool, observe::LogStream& log, observe::Alarms& alarms,
@@ -59,6 +61,8 @@ class Spool final : private queue::Device {
   io::SlotPool<Message>& messages() { return messages_; }
   const SegmentFiles& files() const { return files_; }
 
+  // The kernel has a write or flush of ours.
+  bool busy() const { return journal_->busy() || bulk_->busy(); }
   void on_completion(const io::Completion& completion);
   // End of turn: starts what the journal has to write.
   void pump();
@@ -70,8 +74,16 @@ class Spool final : private queue::Device {
   void forget(uint32_t message_slot);
 
  private:
-  void write(uint32_t segment, uint32_t offset, Bytes data) override;
-  void flush(uint32_t segment) override;
+  // A stream's way to the ring.
+  struct Port final : queue::Device {
+    Port(Spool& of, uint8_t write_kind, uint8_t flush_kind)
+        : spool(of), write_op(write_kind), flush_op(flush_kind) {}
+    void write(uint32_t segment, uint32_t offset, Bytes data) override;
+    void flush(uint32_t segment) override;
+    Spool& spool;
+    uint8_t write_op, flush_op;
+    queue::Journal* journal = nullptr;
+  };
   void report_failure();
 
   io::Loop& loop_;
@@ -85,6 +97,9 @@ class Spool final : private queue::Device {
   io::SlotPool<Message> messages_;
   queue::Index index_;
   std::byte* batch_memory_;
+  Port mail_port_{*this, op_journal_write, op_journal_flush};
+  Port bulk_port_{*this, op_bulk_write, op_bulk_flush};
+  std::unique_ptr<queue::Journal> bulk_;
   std::unique_ptr<queue::Journal> journal_;
   bool room_ = false;
   bool failure_reported_ = false;

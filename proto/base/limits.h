@@ -108,6 +108,8 @@ inline constexpr uint32_t table_set_bytes_max = 17U << 20;
 
 // The journal (queue/README.md). A chunk is at most this, less with small buffers or segments.
 inline constexpr uint32_t journal_chunk_bytes_max = 64U << 10;
+// A body chunk above this, and what follows it, goes to a segment for large bodies.
+inline constexpr uint32_t journal_small_body_bytes_max = 16U << 10;
 inline constexpr uint32_t journal_buffer_bytes_min = 64U << 10;
 inline constexpr uint32_t journal_buffer_bytes_max = 64U << 20;
 inline constexpr uint32_t queue_segments_max =

@@ -22,9 +22,10 @@ using namespace mx::sim;
 struct Totals {
   uint64_t points = 0, scenarios = 0, failures_injected = 0, drains = 0;
   uint64_t messages = 0, marks = 0, relocated = 0, retired = 0, refused = 0, torn_tails = 0,
-           by_footer = 0;
+           by_footer = 0, bulk_batches = 0;
   void add(const queue::JournalStats& stats) {
     messages += stats.messages;
+    bulk_batches += stats.bulk_batches;
     marks += stats.marks;
     relocated += stats.relocated;
     retired += stats.segments_retired;
@@ -147,7 +148,7 @@ int main(int argc, char** argv) {
   std::printf(
       "%llu crash points in %llu scenarios; %llu failures injected, %llu drained; %llu messages, "
       "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn "
-      "tails, %llu segments read by footer\n",
+      "tails, %llu segments read by footer, %llu batches of large bodies\n",
       static_cast<unsigned long long>(totals.points),
       static_cast<unsigned long long>(totals.scenarios),
       static_cast<unsigned long long>(totals.failures_injected),
@@ -158,6 +159,7 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.retired),
       static_cast<unsigned long long>(totals.refused),
       static_cast<unsigned long long>(totals.torn_tails),
-      static_cast<unsigned long long>(totals.by_footer));
+      static_cast<unsigned long long>(totals.by_footer),
+      static_cast<unsigned long long>(totals.bulk_batches));
   return 0;
 }

@@ -33,7 +33,7 @@ Weather draw_weather(Prng& prng) {
   weather.faults.arrives_percent = one_of({0, 10, 50, 90, 99, 100});
   weather.faults.garbage_percent = one_of({0, 0, 0, 50});
   weather.segment_bytes = one_of({64U << 10, 64U << 10, 128U << 10});
-  weather.segment_count = one_of({14, 16, 24});
+  weather.segment_count = one_of({20, 22, 32});
   weather.shards = one_of({1, 1, 2, 3});
   weather.big_percent = one_of({0, 5, 30});
   weather.many_percent = one_of({0, 5, 40});
@@ -51,23 +51,13 @@ struct MarkRecord {
   uint16_t attempts = 0;
 };
 
-struct Life::Shard final : queue::Device {
-  Shard(Life& of, uint32_t number, const queue::JournalSettings& settings)
-      : life(of),
-        shard(number),
-        memory(static_cast<std::byte*>(
-            std::aligned_alloc(queue::block_bytes, size_t{2} * buffer_bytes))),
-        index(index_capacity, of.weather_.segment_count),
-        journal(settings, of.pool_, *this, index, {memory, buffer_bytes},
-                {memory + buffer_bytes, buffer_bytes}) {}
-  ~Shard() { std::free(memory); }
-  Shard(const Shard&) = delete;
-  Shard& operator=(const Shard&) = delete;
-
+// One stream's way to the disk: its completions come when the simulation says so.
+struct Port final : queue::Device {
+  Port(Disk& on, const std::function<void()>& at_operation) : disk(on), operation(at_operation) {}
   void write(uint32_t segment, uint32_t offset, Bytes data) override {
     under_way = {true, segment, data.size()};
-    life.disk_.write(segment, offset, data);
-    life.operation_();
+    disk.write(segment, offset, data);
+    operation();
   }
   void flush(uint32_t segment) override { under_way = {false, segment, 0}; }
 
@@ -76,13 +66,41 @@ struct Life::Shard final : queue::Device {
     uint32_t segment = 0;
     size_t bytes = 0;
   };
+  Disk& disk;
+  const std::function<void()>& operation;
+  UnderWay under_way;
+};
+
+queue::JournalSettings of_stream(queue::JournalSettings settings, queue::Stream stream) {
+  settings.stream = stream;
+  return settings;
+}
+
+struct Life::Shard {
+  Shard(Life& of, uint32_t number, const queue::JournalSettings& settings)
+      : life(of),
+        shard(number),
+        memory(static_cast<std::byte*>(
+            std::aligned_alloc(queue::block_bytes, size_t{4} * buffer_bytes))),
+        port(of.disk_, of.operation_),
+        bulk_port(of.disk_, of.operation_),
+        index(index_capacity, of.weather_.segment_count),
+        journal(settings, of.pool_, port, index, {memory, buffer_bytes},
+                {memory + buffer_bytes, buffer_bytes}),
+        bulk(of_stream(settings, queue::Stream::bulk), of.pool_, bulk_port, index,
+             {memory + 2 * buffer_bytes, buffer_bytes}, {memory + 3 * buffer_bytes, buffer_bytes}) {
+    journal.use_bulk(bulk);
+  }
+  ~Shard() { std::free(memory); }
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
 
   Life& life;
   uint32_t shard;
   std::byte* memory;
-  UnderWay under_way;
+  Port port, bulk_port;
   queue::Index index;
-  queue::Journal journal;
+  queue::Journal journal, bulk;
   queue::Draft draft;
   std::shared_ptr<const Content> content;
   size_t sent = 0;
@@ -106,10 +124,11 @@ Life::Life(const Weather& weather, Disk& disk, Oracle& oracle, const queue::Reco
   queue::adopt(recovered, pool_);
   const uint64_t epoch = prng_.next();
   for (uint32_t i = 0; i < weather.shards; ++i)
-    shards_.push_back(std::make_unique<Shard>(
-        *this, i,
-        queue::JournalSettings{
-            .shard = i, .epoch = epoch, .largest_known_id = recovered.largest_id}));
+    shards_.push_back(
+        std::make_unique<Shard>(*this, i,
+                                queue::JournalSettings{.shard = static_cast<uint16_t>(i),
+                                                       .epoch = epoch,
+                                                       .largest_known_id = recovered.largest_id}));
   for (const queue::RecoveredMessage& message : recovered.messages) {
     Shard& shard = *shards_[pool_.owner(message.commit.segment)];
     const bool fits = shard.journal.adopt(message);
@@ -264,8 +283,12 @@ void Life::pump(Shard& shard) {
 }
 
 void Life::complete(Shard& shard) {
-  if (!shard.journal.busy()) return;
-  const Shard::UnderWay done = shard.under_way;
+  // One of the streams, whichever is under way; a coin where both are.
+  const bool both = shard.journal.busy() && shard.bulk.busy();
+  const bool is_bulk = both ? prng_.chance(50) : shard.bulk.busy();
+  queue::Journal& journal = is_bulk ? shard.bulk : shard.journal;
+  if (!journal.busy()) return;
+  const Port::UnderWay done = is_bulk ? shard.bulk_port.under_way : shard.port.under_way;
   const bool fails = fails_now();
   if (done.is_write) {
     int64_t result = static_cast<int64_t>(done.bytes);
@@ -273,7 +296,7 @@ void Life::complete(Shard& shard) {
       disk_.lose_pending(done.segment, prng_);
       result = prng_.chance(50) ? -EIO : static_cast<int64_t>(prng_.below(done.bytes));
     }
-    shard.journal.on_write(result);
+    journal.on_write(result);
   } else {
     if (fails) {
       disk_.lose_pending(done.segment, prng_);
@@ -282,7 +305,7 @@ void Life::complete(Shard& shard) {
     }
     operation_();
     const uint64_t batches = shard.journal.stats().batches;
-    shard.journal.on_flush(fails ? -EIO : 0);
+    journal.on_flush(fails ? -EIO : 0);
     if (shard.journal.stats().batches != batches) acknowledge_marks(shard);
   }
   take_results(shard);
@@ -346,8 +369,8 @@ std::string Life::drain() {
   uint32_t in_use = 0;
   for (uint32_t segment = 0; segment < weather_.segment_count; ++segment)
     if (pool_.state(segment) != queue::SegmentState::free) ++in_use;
-  // One open segment a shard.
-  if (in_use > shards_.size()) return "segments do not come free: " + std::to_string(in_use);
+  // One open segment a stream.
+  if (in_use > 2 * shards_.size()) return "segments do not come free: " + std::to_string(in_use);
   return {};
 }
 
@@ -357,6 +380,7 @@ queue::JournalStats Life::stats() const {
     const queue::JournalStats& one = shard->journal.stats();
     sum.batches += one.batches;
     sum.messages += one.messages;
+    sum.bulk_batches += shard->bulk.stats().batches;
     sum.marks += one.marks;
     sum.relocated += one.relocated;
     sum.segments_claimed += one.segments_claimed;
