@@ -19,7 +19,7 @@ with Rig() as rig:
     assert not (segments / "seg-000002").exists()
     (rig.dir / "taken-away").rename(segments / "seg-000002")
 
-    rig.configure(relayhost=nowhere, ringmx_queue_size_limit=200 << 20)
+    rig.configure(relayhost=nowhere, ringmx_queue_size_limit=240 << 20)
     refused = rig.run(BIN / "ringmx", "-c", rig.dir)
     assert refused.returncode == 73 and "ringmx_queue_size_limit" in refused.stderr, refused
 
