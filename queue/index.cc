@@ -93,7 +93,7 @@ Index::Entry& Index::insert(const MessageInfo& info) {
 void Index::erase(uint32_t slot) {
   Entry& entry = entries_[slot];
   MX_ASSERT(entry.used);
-  MX_ASSERT(!entry.dirty);
+  MX_ASSERT(!entry.dirty && entry.pending_count == 0);
   uint32_t hole = bucket_of(entry.id);
   while (buckets_[hole] != slot) hole = (hole + 1) & bucket_mask_;
   for (uint32_t b = (hole + 1) & bucket_mask_; buckets_[b] != none; b = (b + 1) & bucket_mask_) {
@@ -121,6 +121,7 @@ void Index::erase(uint32_t slot) {
   entry.next_in_segment = free_head_;
   free_head_ = slot;
   --size_;
+  --finished_;
 }
 
 bool Index::test_pending(const Entry& entry, uint32_t recipient) const {
@@ -141,6 +142,7 @@ uint32_t Index::clear_pending(Entry& entry, uint32_t first, uint32_t count) {
     ++cleared;
   }
   entry.pending_count = static_cast<uint16_t>(entry.pending_count - cleared);
+  if (cleared > 0 && entry.pending_count == 0) ++finished_;
   pending_recipients_ -= cleared;
   if (entry.next_attempt_us == held_until.us) held_recipients_ -= cleared;
   return cleared;

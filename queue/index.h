@@ -44,6 +44,7 @@ class Index {
   Index& operator=(const Index&) = delete;
 
   uint32_t size() const { return size_; }  // finished ones with an unwritten mark included
+  uint32_t unfinished() const { return size_ - finished_; }
   uint32_t capacity() const { return capacity_; }
   // Recipients that are not finished, and how many of them are held.
   uint64_t pending_recipients() const { return pending_recipients_; }
@@ -103,7 +104,7 @@ class Index {
   uint32_t bucket_of(MessageId id) const;
 
   uint32_t capacity_;
-  uint32_t size_ = 0;
+  uint32_t size_ = 0, finished_ = 0;
   uint64_t pending_recipients_ = 0, held_recipients_ = 0;
   uint32_t free_head_ = none;
   uint32_t fresh_ = 0;  // entries from here on were never used

@@ -7,6 +7,7 @@
 // delivered). O(log n).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -53,6 +54,15 @@ class Schedule {
   std::optional<Instant> next_due(Instant now) const;
   // All deferred ones become ready, in the order in which they were due.
   void wake_all();
+  // Drops the turns for which stale(id, attempts). O(n).
+  template <typename Stale>
+  void erase_if(Stale&& stale) {
+    std::erase_if(ready_, [&](const Turn& turn) { return stale(turn.id, turn.attempts); });
+    std::erase_if(heap_, [&](const Waiting& waiting) {
+      return stale(waiting.id, static_cast<uint16_t>(waiting.attempts));
+    });
+    std::make_heap(heap_.begin(), heap_.end(), later);
+  }
   size_t ready_count() const { return ready_.size(); }
   size_t deferred_count() const { return heap_.size(); }
 

@@ -124,7 +124,6 @@ void Outbound::assign(Connection& c) {
 }
 
 void Outbound::begin_delivery(Connection& c, const Work& work) {
-  ++delivering_;
   ++c.destination.delivering;
   c.busy = true;
   c.replied = false;
@@ -221,7 +220,6 @@ bool Outbound::next_transaction(Connection& c) {
     hold(c.info);
     release_message(c);
     c.busy = false;
-    --delivering_;
     --c.destination.delivering;
     return true;
   }
@@ -346,16 +344,18 @@ void Outbound::send_pieces(Connection& c, bool last) {
 
 // The message of a connection that went before anything was tried is the next one again.
 void Outbound::put_back(Connection& c) {
-  const bool keep = c.message_slot != not_in_memory &&
+  const bool obeyed = obey_wish(c.info);
+  const bool keep = !obeyed && c.message_slot != not_in_memory &&
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-  c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
-                                  c.visited & ~(Mask{1} << c.destination.index)});
+  if (!obeyed)
+    c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
+                                    c.info.attempts,
+                                    c.visited & ~(Mask{1} << c.destination.index)});
   if (keep)
     c.message_slot = not_in_memory;
   else
     release_message(c);
   c.busy = false;
-  --delivering_;
   --c.destination.delivering;
 }
 
@@ -470,7 +470,6 @@ void Outbound::delivery_over(Connection& c) {
   }
   c.busy = false;
   c.reused = true;
-  --delivering_;
   --c.destination.delivering;
 }
 

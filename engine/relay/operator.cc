@@ -5,10 +5,17 @@
 #include "proto/base/assert.h"
 
 namespace mx::relay {
+namespace {
+constexpr size_t stale_turns_min = 1000;
+}  // namespace
 
 // A next hop that is down is probed at once, too.
 void Outbound::flush() {
   schedule_.wake_all();
+  probe_now();
+}
+
+void Outbound::probe_now() {
   for (const auto& d : destinations_) d->hop.probe_now(loop_.now());
 }
 
@@ -20,7 +27,11 @@ Outbound::Steered Outbound::steer(Steer what, queue::MessageId id) {
   if (what == Steer::hold ? held : what == Steer::release ? !held : what == Steer::kick && held)
     return Steered::not_so;
   if (is_being_tried(id)) {
-    if (what == Steer::hold || what == Steer::remove) wishes_[id] = what;
+    // To be tried again is what happens anyway: it takes nothing back.
+    if (what == Steer::hold || what == Steer::remove)
+      wishes_[id] = what;
+    else
+      wishes_.try_emplace(id, what);
     return Steered::after_attempt;
   }
   switch (what) {
@@ -56,6 +67,29 @@ void Outbound::try_now(const queue::MessageInfo& info) {
       spool_.journal().mark_deferred(info.id, loop_.wall(), attempts, why, loop_.now());
   MX_ASSERT(known || spool_.journal().failed());
   schedule_.add_ready({info.id, attempts});
+  probe_now();
+  drop_stale_turns();
+}
+
+// Each of these leaves the message's earlier turn behind. While a next hop is down none comes up to
+// be dropped, so they are when they are the most: memory follows the messages, not the operator.
+void Outbound::drop_stale_turns() {
+  if (waiting() <= 2 * size_t{spool_.index().size()} + stale_turns_min) return;
+  const auto is_stale = [&](queue::MessageId id, uint16_t attempts) {
+    queue::MessageInfo info;
+    return !spool_.index().find(id, info) || info.attempts != attempts ||
+           info.next_attempt == queue::held_until;
+  };
+  const auto turn_is_stale = [&](const queue::Turn& t) { return is_stale(t.id, t.attempts); };
+  schedule_.erase_if(is_stale);
+  for (const auto& d : destinations_) {
+    std::erase_if(d->retries, turn_is_stale);
+    std::erase_if(d->fresh, [&](const Work& work) {
+      const bool stale = is_stale(work.id, work.attempts);
+      if (stale && work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);
+      return stale;
+    });
+  }
 }
 
 // What was asked for while the message was being tried. True: there is nothing more to do with it.
@@ -69,8 +103,10 @@ bool Outbound::obey_wish(const queue::MessageInfo& info) {
   if (!spool_.index().find(info.id, left)) return false;
   if (what == Steer::hold)
     hold(left);
-  else
+  else if (what == Steer::remove)
     remove(left);
+  else
+    try_now(left);
   return true;
 }
 

@@ -388,9 +388,9 @@ void Outbound::end_all() {
   connections_.each([&](uint32_t, Connection& c) {
     if (c.closing) return;
     if (c.busy) {
+      obey_wish(c.info);
       release_message(c);
       c.busy = false;
-      --delivering_;
       --c.destination.delivering;
     }
     begin_close(c);

@@ -72,7 +72,7 @@ class Outbound {
   enum class Steer : uint8_t {
     hold,     // it waits for a person
     release,  // it waits no more
-    requeue,  // as if it had just come; held or not
+    requeue,  // it is tried now; held or not
     kick,     // it is tried now, unless it is held
     remove,   // it is thrown away, and counted
   };
@@ -101,7 +101,6 @@ class Outbound {
     return connections_.used() + route_reads_.used() + notices_.in_flight();
   }
   void end_all();
-  uint32_t delivering() const { return delivering_; }
   size_t waiting() const;
 
  private:
@@ -175,6 +174,8 @@ class Outbound {
   void hold(const queue::MessageInfo& info, std::string_view why = "held");
   void remove(const queue::MessageInfo& info);
   void try_now(const queue::MessageInfo& info);
+  void probe_now();
+  void drop_stale_turns();
   bool obey_wish(const queue::MessageInfo& info);
   // work
   bool take_work(Destination& d, Work& work);
@@ -224,7 +225,6 @@ class Outbound {
   uint32_t sweep_cursor_ = 0;
   WallTime first_wall_;  // … and the same moment by the clock that never jumps
   Instant first_now_;
-  uint32_t delivering_ = 0;
   bool shutting_down_ = false;
 };
 

@@ -148,7 +148,7 @@ void Outbound::on_route_read(const io::Completion& completion) {
   const RouteRead read = *found;
   route_reads_.free(completion.op.slot);
   queue::MessageInfo info;
-  if (!shutting_down_ && is_current(read.info.id, read.info.attempts, info)) {
+  if (!shutting_down_ && is_current(read.info.id, read.info.attempts, info) && !obey_wish(info)) {
     std::optional<Bytes> payload;
     if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == read.length)
       payload = queue::decode_record({read.window, read.length}, info.commit,

@@ -206,7 +206,7 @@ void Shard::Runtime::end_of_turn() {
   // later.
   if (const auto deadline = spool->journal().deadline(); deadline && !spool->journal().busy())
     loop.timers.arm(journal_timer, std::max(*deadline, loop.now() + milliseconds(100)));
-  shard.counters_.queued.set(outbound->waiting() + outbound->delivering());
+  shard.counters_.queued.set(spool->index().unfinished());
   shard.counters_.recipients_queued.set(spool->index().pending_recipients());
   shard.counters_.recipients_held.set(spool->index().held_recipients());
   shard.counters_.loop_turns.set(loop.ring.stats().turns);

@@ -35,6 +35,22 @@ TEST(Schedule, WakeAllMakesThemReadyInTheOrderInWhichTheyWereDue) {
   for (uint64_t i = 1; i <= 5; ++i) EXPECT_EQ(schedule.next_ready({0})->id, MessageId{i});
 }
 
+TEST(Schedule, StaleTurnsAreDroppedAndTheRestKeepsItsOrder) {
+  Schedule schedule({}, 1);
+  schedule.add_ready({{9}, 1});
+  schedule.add_ready({{9}, 2});
+  for (const uint64_t i : {5U, 3U, 4U, 1U, 2U})
+    schedule.defer({{i}, static_cast<uint16_t>(i % 2)}, {static_cast<int64_t>(i) * 1000});
+  schedule.erase_if([](MessageId, uint16_t attempts) { return attempts == 1; });
+  EXPECT_EQ(schedule.ready_count(), 1U);
+  EXPECT_EQ(schedule.deferred_count(), 2U);
+  EXPECT_EQ(schedule.next_ready({0})->attempts, 2);
+  EXPECT_FALSE(schedule.next_ready({1999}));
+  EXPECT_EQ(schedule.next_ready({10'000})->id, MessageId{2});
+  EXPECT_EQ(schedule.next_ready({10'000})->id, MessageId{4});
+  EXPECT_FALSE(schedule.next_ready({10'000}));
+}
+
 TEST(Schedule, DelayDoublesWithinItsBoundsAndIsSpread) {
   Schedule schedule({seconds(300), seconds(4000)}, 7);
   bool differs = false;
