@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <set>
 
+#include "engine/io/clock.h"
 #include "proto/base/limits.h"
 #include "queue/reader.h"
 
@@ -24,12 +26,14 @@ namespace {
 constexpr size_t page_messages = 256;
 constexpr size_t list_send_bytes = 64U << 10;
 constexpr int client_timeout_ms = 10'000;
+constexpr size_t waiting_max = 128;  // clients whose request is not there yet
 constexpr auto shard_timeout = std::chrono::seconds(10);
 
 bool send_all(int client, std::string_view text) {
+  const Instant until = io::now() + milliseconds(client_timeout_ms);
   while (!text.empty()) {
     const ssize_t n = ::send(client, text.data(), text.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;  // SO_SNDTIMEO bounds the wait
+    if (n <= 0 || io::now() >= until) return false;  // SO_SNDTIMEO bounds one wait
     text.remove_prefix(static_cast<size_t>(n));
   }
   return true;
@@ -90,7 +94,8 @@ std::string Control::bind() {
   socket_ = io::Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ::unlink(path_.c_str());
   if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
-      ::chmod(path_.c_str(), 0660) != 0 || ::listen(socket_.get(), 16) != 0)
+      ::chmod(path_.c_str(), 0660) != 0 ||
+      ::listen(socket_.get(), static_cast<int>(waiting_max)) != 0)
     return path_ + ": " + std::strerror(errno);
   return "";
 }
@@ -108,54 +113,74 @@ void Control::stop() {
   ::unlink(path_.c_str());
 }
 
+// Those who have not asked yet wait together, so that one who stays silent, or sends a byte now and
+// then, keeps nobody from being served; when there are too many, the one that has waited longest
+// goes.
 void Control::run() {
+  std::vector<Waiting> waiting;
   while (!stopping_) {
-    pollfd wait{socket_.get(), POLLIN, 0};
-    if (::poll(&wait, 1, -1) < 0 && errno != EINTR) return;
-    const io::Fd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!client) continue;
-    const timeval limit{client_timeout_ms / 1000, 0};
-    ::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    client_ = client.get();
-    if (!stopping_) serve(client.get());
-    client_ = -1;
+    std::vector<pollfd> wanted{{socket_.get(), POLLIN, 0}};
+    for (const Waiting& client : waiting) wanted.push_back({client.fd.get(), POLLIN, 0});
+    const int64_t left = waiting.empty() ? -1000 : (waiting.front().until - io::now()).us;
+    const int limit =
+        waiting.empty() ? -1 : static_cast<int>(std::max<int64_t>(left, 0) / 1000 + 1);
+    if (::poll(wanted.data(), wanted.size(), limit) < 0 && errno != EINTR) return;
+    for (size_t i = waiting.size(); i-- > 0 && !stopping_;) {
+      const bool over =
+          wanted[i + 1].revents != 0 ? take_request(waiting[i]) : io::now() >= waiting[i].until;
+      if (over) waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    if (wanted[0].revents != 0) accept_clients(waiting);
   }
 }
 
-void Control::serve(int client) {
-  std::string line;
+void Control::accept_clients(std::vector<Waiting>& waiting) {
+  while (!stopping_) {
+    io::Fd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!client) return;
+    const timeval limit{client_timeout_ms / 1000, 0};
+    ::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (waiting.size() == waiting_max) waiting.erase(waiting.begin());
+    waiting.push_back({std::move(client), {}, io::now() + milliseconds(client_timeout_ms)});
+  }
+}
+
+// True: the client is done with, served or not.
+bool Control::take_request(Waiting& client) {
   char buffer[4096];
-  size_t end = std::string::npos;
-  while (end == std::string::npos) {
-    const ssize_t n = ::recv(client, buffer, sizeof buffer, 0);
-    if (n <= 0) return;
-    line.append(buffer, static_cast<size_t>(n));
-    end = line.find('\n');
-    if (end == std::string::npos && line.size() > limits::control_request_bytes_max) {
-      send_all(client, "{\"error\":\"the request is too long\"}\n");
-      return;
-    }
-  }
-  const auto request = parse_request(std::string_view(line).substr(0, end));
-  if (!request) {
-    send_all(client, fmt::format("{{\"error\":{}}}\n", spool::quoted(request.error())));
-    return;
-  }
+  const ssize_t n = ::recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+  if (n <= 0) return n == 0 || (errno != EAGAIN && errno != EINTR);
+  client.line.append(buffer, static_cast<size_t>(n));
+  const size_t end = client.line.find('\n');
+  const bool too_long = end == std::string::npos
+                            ? client.line.size() > limits::control_request_bytes_max
+                            : end > limits::control_request_bytes_max;
+  if (end == std::string::npos && !too_long) return false;
+  client_ = client.fd.get();
+  if (too_long)
+    send_all(client.fd.get(), "{\"error\":\"the request is too long\"}\n");
+  else if (!stopping_ && serve(client.fd.get(), std::string_view(client.line).substr(0, end)))
+    send_all(client.fd.get(), "{\"end\":true}\n");
+  client_ = -1;
+  return true;
+}
+
+// False: the answer is not whole.
+bool Control::serve(int client, std::string_view line) {
+  const auto request = parse_request(line);
+  if (!request)
+    return send_all(client, fmt::format("{{\"error\":{}}}\n", spool::quoted(request.error())));
   switch (request->verb) {
     case Request::Verb::status:
-      status(client);
-      break;
+      return status(client);
     case Request::Verb::list:
-      list(client, request->selection);
-      break;
+      return list(client, request->selection);
     case Request::Verb::flush:
-      flush(client);
-      break;
+      return flush(client);
     case Request::Verb::steer:
-      steer(client, *request);
-      break;
+      return steer(client, *request);
   }
+  return false;
 }
 
 // One line: counters (sums over the shards, and one object a shard) and the alarms that are raised.

@@ -1,7 +1,8 @@
 // engine/shard/control.h - the control socket QUEUE_DIRECTORY/ringmx.sock, for mxq.
 //
-// One request a connection (control_request.h); the answer is JSON lines, then end of file. A
-// thread of its own serves one client at a time, with time-outs; it asks a shard for a bounded page
+// One request a connection (control_request.h); the answer is JSON lines, the last of which is
+// {"end":true} when it is whole, then end of file. A thread of its own waits for the requests of
+// all clients and serves one at a time, with time-outs; it asks a shard for a bounded page
 // at a time through its mailbox and reads envelopes from the segments itself, so that a listing of
 // a million messages costs the shards little. Who may connect is decided by the file's mode (0660,
 // mail_owner).
@@ -43,8 +44,15 @@ class Control {
   void stop();
 
  private:
+  struct Waiting {
+    io::Fd fd;
+    std::string line;  // its request as far as it is there
+    Instant until;
+  };
   void run();
-  void serve(int client);
+  void accept_clients(std::vector<Waiting>& waiting);
+  bool take_request(Waiting& client);
+  bool serve(int client, std::string_view line);
   bool status(int client);
   bool list(int client, const Selection& selection);
   bool flush(int client);

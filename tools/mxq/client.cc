@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "engine/io/fd.h"
 
@@ -23,6 +26,37 @@ io::Fd connect_to(const std::string& socket_path) {
   return fd;
 }
 
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+struct LineBuffer {  // getline's
+  char* text = nullptr;
+  size_t size = 0;
+  ~LineBuffer() { std::free(text); }
+};
+
+// All of it, before any of it is printed: the daemon does not wait for somebody who reads page by
+// page (`mxq -p | less`). In a file without a name, as a listing may be larger than memory.
+std::unique_ptr<std::FILE, CloseFile> take_answer(const io::Fd& fd, const std::string& from) {
+  std::unique_ptr<std::FILE, CloseFile> file(std::tmpfile());
+  if (!file) throw std::runtime_error(std::string("temporary file: ") + std::strerror(errno));
+  char buffer[65536];
+  while (true) {
+    const ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Unavailable(from + ": " + std::strerror(errno));
+    if (n == 0) break;
+    const size_t size = static_cast<size_t>(n);
+    if (std::fwrite(buffer, 1, size, file.get()) != size)
+      throw std::runtime_error(std::string("temporary file: ") + std::strerror(errno));
+  }
+  if (std::fflush(file.get()) != 0)
+    throw std::runtime_error(std::string("temporary file: ") + std::strerror(errno));
+  std::rewind(file.get());
+  return file;
+}
+
 }  // namespace
 
 bool is_running(const std::string& socket_path) {
@@ -36,20 +70,19 @@ void ask(const std::string& socket_path, const std::string& request,
   const std::string line = request + "\n";
   if (::send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0)
     throw Unavailable(socket_path + ": " + std::strerror(errno));
-  std::string text;
-  char buffer[65536];
-  while (true) {
-    const ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
-    if (n < 0) throw Unavailable(socket_path + ": " + std::strerror(errno));
-    if (n == 0) break;
-    text.append(buffer, static_cast<size_t>(n));
-    size_t from = 0;
-    for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', from)) {
-      on_line(text.substr(from, end - from));
-      from = end + 1;
-    }
-    text.erase(0, from);
+  const std::unique_ptr<std::FILE, CloseFile> answer = take_answer(fd, socket_path);
+  LineBuffer line_buffer;
+  std::string last;
+  bool any = false;
+  for (ssize_t n; (n = ::getline(&line_buffer.text, &line_buffer.size, answer.get())) > 0;) {
+    if (any) on_line(last);
+    any = true;
+    last.assign(line_buffer.text, static_cast<size_t>(n));
+    if (last.back() == '\n') last.pop_back();
   }
+  if (last == "{\"end\":true}") return;
+  if (any) on_line(last);
+  throw Unavailable(socket_path + ": the answer ended too early");
 }
 
 nlohmann::json parse(const std::string& line) {
