@@ -25,6 +25,11 @@ std::optional<mx::config::Settings> read_settings(const std::string& directory) 
   return std::nullopt;
 }
 
+// An empty value is a script's unset variable: never "no restriction".
+std::string not_empty(const std::string& value) {
+  return value.empty() ? "must not be empty" : "";
+}
+
 void add_options(CLI::App& app, Options& o) {
   app.set_help_flag("--help", "print this");  // -h is to hold a message, as with postsuper
   app.add_option("-c,--config", o.directory, "directory with main.cf")->capture_default_str();
@@ -34,12 +39,14 @@ void add_options(CLI::App& app, Options& o) {
   what->add_flag("--qshape", o.shape, "recipients by domain and age, as qshape does");
   what->add_flag("--status", o.status, "counters and alarms");
   what->add_flag("-f", o.flush, "try all deferred mail now, or that of --destination");
-  what->add_option("-s", o.flush_domain, "try mail for this domain now")->type_name("DOMAIN");
+  what->add_option("-s", o.flush_domain, "try mail for this domain now")
+      ->type_name("DOMAIN")
+      ->check(not_empty);
   const char* ids = "ID|ALL|-";
   what->add_option("-i", o.kick, "try this message now")->type_name("ID");
   what->add_option("-h", o.hold, "hold: it waits until it is released")->type_name(ids);
   what->add_option("-H", o.release, "release from hold")->type_name(ids);
-  what->add_option("-r", o.requeue, "requeue: as if it had just come, held or not")->type_name(ids);
+  what->add_option("-r", o.requeue, "requeue: try it now, held or not")->type_name(ids);
   what->add_option("-d", o.remove, "delete")->type_name(ids);
   what->add_flag("--fsck", o.fsck, "verify every record; say what is damaged. Writes nothing");
   what->add_option("--export", o.export_directory, "write ID.eml and ID.json for each message")
@@ -51,9 +58,11 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("HOST:PORT");
   what->require_option(0, 1);
   app.add_option("--destination", o.destination, "only messages for this domain")
-      ->type_name("DOMAIN");
+      ->type_name("DOMAIN")
+      ->check(not_empty);
   app.add_option("--id", o.only, "only these messages, when listing, exporting or draining")
-      ->type_name("ID");
+      ->type_name("ID")
+      ->check(not_empty);
   app.add_flag("--json", o.as_json, "with --status: one JSON object");
   app.footer(
       "ID may be given several times; - reads ids from standard input; ALL with --destination: all "

@@ -52,14 +52,20 @@ def steer(rig, queue, sink_port):
     # Unknown ids are named, bad ones refused.
     done = queue.run("-d", "1234567890ABCDEF")
     assert done.returncode == 65 and "1234567890ABCDEF: no such message" in done.stderr, done
-    assert queue.run("-d", "nonsense").returncode == 69
-    assert queue.run("-d", ids[0], "-f").returncode == 64
+    # A slip must not delete what was not meant: nothing of such a line is done.
+    for slip in (["-d", "nonsense"], ["-d", ids[0], "-f"], ["-d", ids[0], "nonsense"],
+                 ["-d", "ALL", "--destination", ""], ["-d", "ALL", ids[0]], ["-s", ""],
+                 ["-d", ids[0], "--destination", OTHER]):
+        assert queue.run(*slip).returncode == 64, slip
+    assert queue.run("-d", "-", input=f"{ids[0]}\nALL\n").returncode == 64
+    assert len(queue.rows()) == 40
 
     # Ids on standard input.
     text = "\n".join(ids[2:4]) + "\n"
     done = queue.run("-d", "-", input=text, check=True)
     assert "2 done" in done.stderr and len(queue.rows()) == 38
-    assert queue.counters()["recipients_deleted"] == 2
+    counters = queue.counters()
+    assert (counters["recipients_deleted"], counters["queued"]) == (2, 38), counters
     shape = queue.run("--qshape", check=True).stdout.splitlines()
     assert shape[1].split()[:3] == ["TOTAL", "38", "38"], shape
 

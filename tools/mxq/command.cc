@@ -6,8 +6,11 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+#include <stdexcept>
 
 #include "proto/base/limits.h"
+#include "proto/base/text.h"
+#include "queue/message_id.h"
 #include "tools/mxq/check.h"
 #include "tools/mxq/client.h"
 #include "tools/mxq/drain.h"
@@ -70,16 +73,33 @@ int Command::send_steer(const std::string& request, const char* verb) {
   return status;
 }
 
-// Ids one by one, `-` for those on standard input, ALL; or all of a destination.
+namespace {
+
+std::string checked_id(const std::string& word) {
+  if (!queue::parse_message_id(word))
+    throw std::invalid_argument("\"" + printable(word, 40) + "\" is not a queue id");
+  return word;
+}
+
+}  // namespace
+
+// Ids one by one, `-` for those on standard input, ALL; or all of a destination. All of it is
+// checked before anything is asked for: what is long goes in several requests. ALL counts on the
+// command line only: a list of ids that went wrong must not become everything.
 int Command::steer(const char* verb, const std::vector<std::string>& what) {
   std::vector<std::string> words;
-  for (const std::string& word : what) {
-    if (word != "-") words.push_back(word);
-    if (word != "-") continue;
-    for (std::string id; std::cin >> id;) words.push_back(id);
+  if (std::find(what.begin(), what.end(), "ALL") != what.end()) {
+    if (what.size() > 1) throw std::invalid_argument("ALL stands alone");
+    words = {options_.destination.empty() ? "ALL" : "@" + options_.destination};
+  } else if (!options_.destination.empty()) {
+    throw std::invalid_argument("--destination goes with ALL, not with queue ids");
+  } else {
+    for (const std::string& word : what) {
+      if (word != "-") words.push_back(checked_id(word));
+      if (word != "-") continue;
+      for (std::string id; std::cin >> id;) words.push_back(checked_id(id));
+    }
   }
-  if (!options_.destination.empty() && words == std::vector<std::string>{"ALL"})
-    words = {"@" + options_.destination};
   if (words.empty()) return EX_OK;
   int status = EX_OK;
   std::string request = verb;
