@@ -1,6 +1,7 @@
 #include "tools/mxq/drain.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ namespace {
 using Need = smtp::Client::Need;
 constexpr size_t buffer_bytes = 256U << 10;
 constexpr uint64_t flush_every = 100;  // messages
+constexpr Duration flush_after = seconds(1);
+constexpr size_t slice_bytes = 64U << 10;
 
 struct Free {
   void operator()(std::byte* p) const { std::free(p); }
@@ -128,6 +131,35 @@ class Session {
     }
     return true;
   }
+  bool readable() const {
+    pollfd wait{fd_.get(), POLLIN, 0};
+    return ::poll(&wait, 1, 0) > 0;
+  }
+  void receive() {
+    char buffer[16384];
+    const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    if (n > 0)
+      client_.feed({buffer, static_cast<size_t>(n)});
+    else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      client_.command_timeout();
+    else
+      client_.connection_lost();
+  }
+  // A reply that comes before the end of data is no answer to it (V62): the machine must see it
+  // while it still waits for the body, so this looks before each slice and after the last.
+  void send_body(std::string_view content) {
+    while (client_.need() == Need::body) {
+      if (readable()) {
+        receive();
+      } else if (content.empty()) {
+        client_.body_sent();
+      } else {
+        const std::string_view slice = content.substr(0, slice_bytes);
+        content.remove_prefix(slice.size());
+        if (!send(slice)) client_.connection_lost();
+      }
+    }
+  }
   // Until the machine has nothing more to wait for.
   void run(std::string_view content) {
     while (client_.need() == Need::input || client_.need() == Need::body) {
@@ -141,29 +173,11 @@ class Session {
         if (!sent) client_.connection_lost();
         continue;
       }
-      if (client_.need() == Need::body) {
-        const bool sent = send(content);
-        if (!sent) {
-          client_.connection_lost();
-          continue;
-        }
-        // What is here already was said before the final dot: no answer to it (V62).
-        read(MSG_DONTWAIT);
-        if (client_.need() == Need::body) client_.body_sent();
-        continue;
-      }
-      read(0);
+      if (client_.need() == Need::body)
+        send_body(content);
+      else
+        receive();
     }
-  }
-  void read(int flags) {
-    char buffer[16384];
-    const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, flags);
-    if (n > 0)
-      client_.feed({buffer, static_cast<size_t>(n)});
-    else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
-      client_.connection_lost();
-    else if ((flags & MSG_DONTWAIT) == 0)
-      client_.command_timeout();
   }
 
   smtp::Client client_;
@@ -182,20 +196,30 @@ class Drain {
   }
   Drained run(const Choice& choice) {
     connect();
-    const size_t all = queue_.recovered().messages.size();
-    queue_.each(choice, [&](const spool::QueuedMessage& message, Bytes commit) {
-      give(message, commit);
-      if (++seen_ % flush_every != 0) return;
+    // However it ends: what was taken must not be handed over again.
+    try {
+      give_all(choice);
+    } catch (...) {
       marks_.flush();
-      std::fprintf(stderr, "mxq: %llu of %zu messages handed over\n",
-                   static_cast<unsigned long long>(result_.messages), all);
-    });
+      throw;
+    }
     marks_.flush();
     result_.unreadable += queue_.unreadable();
     return result_;
   }
 
  private:
+  void give_all(const Choice& choice) {
+    const size_t all = queue_.recovered().messages.size();
+    queue_.each(choice, [&](const spool::QueuedMessage& message, Bytes commit) {
+      give(message, commit);
+      if (++seen_ % flush_every != 0 && io::now() - flushed_ < flush_after) return;
+      marks_.flush();
+      flushed_ = io::now();
+      std::fprintf(stderr, "mxq: %llu of %zu messages handed over\n",
+                   static_cast<unsigned long long>(result_.messages), all);
+    });
+  }
   void connect() { session_.emplace(host_, port_, settings_); }
 
   // A transaction for each envelope sender.
@@ -279,6 +303,7 @@ class Drain {
   Marks marks_;
   std::optional<Session> session_;
   Drained result_;
+  Instant flushed_ = io::now();
   uint64_t seen_ = 0, failed_ = 0;
 };
 
