@@ -36,6 +36,7 @@ nlohmann::ordered_json to_json(const SourceTotals& totals, double rate) {
           {"seconds", totals.elapsed.seconds()},
           {"rate", rate},
           {"commit_us", to_json(totals.commit)},
+          {"late_us", to_json(totals.late)},
           {"connect_us", to_json(totals.connect)}};
 }
 
@@ -49,6 +50,7 @@ void print_text(const SourceTotals& totals, double rate) {
   };
   line("final dot to answer,", totals.commit);
   line("connect to banner,", totals.connect);
+  if (totals.late.count() > 0) line("due to begun,", totals.late);
 }
 
 std::string host_name() {
@@ -83,6 +85,9 @@ int main(int argc, char** argv) {
   app.add_option("-t,--to", options.recipient, "recipient address (default: foo@HELO)");
   app.add_option("-r,--recipients", options.recipients, "recipients of each message")
       ->check(CLI::Range(1, 50'000));
+  app.add_option("--rate", options.rate,
+                 "messages a second in all, at random moments (default: as fast as answered)")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_option("-M,--helo", options.helo, "name to say in EHLO");
   app.add_option("--ledger", options.ledger, "append the id of each accepted message to this file");
   app.add_flag("--json", json, "print the result as one line of JSON");

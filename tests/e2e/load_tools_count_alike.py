@@ -39,9 +39,18 @@ def mxload_to_mxsink(rig):
     assert len(set(accepted)) == len(accepted)
 
 
+def mxload_keeps_a_rate(rig):
+    sink = rig.mxsink()
+    for keep in ([], ["-d"]):
+        result = rig.mxload("-s", "20", "-m", "300", "--rate", "400", *keep, port=sink.port)
+        assert result["accepted"] == 300 and result["late_us"]["count"] == 300, result
+        assert 0.5 < result["seconds"] < 5, result  # 0.75 s by the mean, 0.04 s its spread
+
+
 with Rig() as the_rig:
     source_to_mxsink(the_rig)
     mxload_to_smtp_sink(the_rig, "-d")
     mxload_to_smtp_sink(the_rig, "-d", "-p")
     mxload_to_smtp_sink(the_rig)
     mxload_to_mxsink(the_rig)
+    mxload_keeps_a_rate(the_rig)

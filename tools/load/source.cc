@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -18,6 +20,7 @@ namespace mx::load {
 namespace {
 
 constexpr size_t completions_a_turn = 128;
+constexpr Duration turn_max = seconds(1);
 
 // Lines of 78 characters; no line begins with a dot, so what is sent needs no stuffing.
 std::string make_body(uint64_t bytes) {
@@ -45,6 +48,12 @@ std::string date_now(WallTime now) {
   return {text, n};
 }
 
+// The time to the next of arrivals that know nothing of each other.
+Duration poisson_gap(Prng& prng, uint32_t rate) {
+  const double uniform = static_cast<double>(prng.below(1ULL << 53) + 1) / (1ULL << 53);
+  return microseconds(static_cast<int64_t>(-std::log(uniform) * 1e6 / rate));
+}
+
 iovec part(std::string_view bytes) {
   return {const_cast<char*>(bytes.data()), bytes.size()};
 }
@@ -66,7 +75,8 @@ Source::Source(const SourceOptions& options, io::Ring ring)
       sessions_(options.sessions),
       body_(make_body(options.body_bytes)),
       run_id_(fmt::format("{:x}-{:x}", io::wall_now().us, ::getpid())),
-      date_(date_now(io::wall_now())) {
+      date_(date_now(io::wall_now())),
+      prng_(static_cast<uint64_t>(io::wall_now().us)) {
   dialogue_.ehlo = "EHLO " + options.helo + "\r\n";
   dialogue_.mail = "MAIL FROM:<" + options.sender + ">\r\n";
   dialogue_.recipient = options.recipient;
@@ -76,13 +86,14 @@ Source::Source(const SourceOptions& options, io::Ring ring)
 }
 
 const SourceTotals& Source::run() {
-  now_ = started_ = next_look_ = io::now();
+  now_ = started_ = next_look_ = next_due_ = io::now();
   for (uint32_t i = 0; i < options_.sessions && i < options_.messages; ++i) start_session();
   std::array<io::Completion, completions_a_turn> done;
   while (sessions_.used() > 0) {
-    const size_t count = ring_.turn(seconds(1), done);
+    const size_t count = ring_.turn(until_due(), done);
     now_ = io::now();
     for (size_t i = 0; i < count; ++i) handle(done[i]);
+    begin_due();
     ledger_.flush();
     if (now_ >= next_look_) {
       next_look_ = now_ + milliseconds(200);
@@ -150,7 +161,7 @@ void Source::proceed(uint32_t slot, SourceSession& session) {
   using Stage = SourceSession::Stage;
   ReplyLine line;
   while (session.stage != Stage::closed && session.out.empty() && session.in.next(line))
-    answer(session, line);
+    answer(slot, session, line);
   if (session.stage == Stage::closed) {
     ::shutdown(session.socket.get(), SHUT_RDWR);  // ends what is in flight
     if (session.in_flight == 0) release(slot, session);
@@ -169,7 +180,7 @@ void Source::proceed(uint32_t slot, SourceSession& session) {
   ring_.recv(session.socket.get(), session.in.room(), sessions_.op(op_receive, slot));
 }
 
-void Source::answer(SourceSession& session, const ReplyLine& line) {
+void Source::answer(uint32_t slot, SourceSession& session, const ReplyLine& line) {
   using Stage = SourceSession::Stage;
   if (line.last && session.stage == Stage::greeting)
     totals_.connect.record(now_ - session.waiting_since);
@@ -182,15 +193,20 @@ void Source::answer(SourceSession& session, const ReplyLine& line) {
     ++(ended == Ended::accepted ? totals_.accepted : totals_.refused);
     if (ended == Ended::accepted && ledger_.is_open()) ledger_.add(id_of(session.message));
   }
-  if (session.wants_message) begin_message(session);
+  if (session.wants_message) begin_message(slot, session);
 }
 
-void Source::begin_message(SourceSession& session) {
+void Source::begin_message(uint32_t slot, SourceSession& session) {
   if (begun_ == options_.messages) {
     session.wants_message = false;
     session.out = dialogue_.quit;
     session.stage = SourceSession::Stage::quit;
     return;
+  }
+  if (options_.rate > 0) {
+    if (now_ < next_due_) return parked_.push_back(sessions_.op(op_send, slot));
+    totals_.late.record(now_ - next_due_);
+    next_due_ = next_due_ + poisson_gap(prng_, options_.rate);
   }
   session.message = begun_++;
   session.begin(dialogue_);
@@ -199,6 +215,23 @@ void Source::begin_message(SourceSession& session) {
       "X-Mxload-Id: {}\r\n\r\n",
       options_.sender, options_.recipient, date_, id_of(session.message), options_.helo,
       id_of(session.message));
+}
+
+// Hands the messages that fell due to sessions that wait; when there are none left, these end.
+void Source::begin_due() {
+  while (!parked_.empty() && (now_ >= next_due_ || begun_ == options_.messages)) {
+    const io::Op parked = parked_.front();
+    parked_.pop_front();
+    SourceSession* session = sessions_.find(parked);
+    if (session == nullptr || session->stage == SourceSession::Stage::closed) continue;
+    begin_message(parked.slot, *session);
+    proceed(parked.slot, *session);
+  }
+}
+
+Duration Source::until_due() const {
+  if (parked_.empty() || begun_ == options_.messages) return turn_max;
+  return std::clamp(next_due_ - now_, Duration{0}, turn_max);
 }
 
 void Source::send(uint32_t slot, SourceSession& session) {
@@ -235,7 +268,7 @@ void Source::release(uint32_t slot, SourceSession& session) {
 
 void Source::check_timeouts() {
   sessions_.each([&](uint32_t slot, SourceSession& session) {
-    if (now_ - session.waiting_since < options_.reply_timeout) return;
+    if (session.wants_message || now_ - session.waiting_since < options_.reply_timeout) return;
     fail(session, "no reply in time");
     ::shutdown(session.socket.get(), SHUT_RDWR);
     static_cast<void>(slot);
