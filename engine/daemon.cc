@@ -68,7 +68,7 @@ class Daemon {
   bool become_owner();
   bool open_log();
   bool open_queue();
-  void decide_sync();
+  bool decide_sync();
   bool recover();
   bool open_control();
   bool start_shards();
@@ -101,6 +101,7 @@ class Daemon {
   std::unique_ptr<queue::SegmentPool> pool_;
   queue::Recovered recovered_;
   bool dsync_ = false;
+  std::unique_ptr<spool::FlushGroup> flushes_;  // none: each journal flushes for itself
   std::unique_ptr<relay::NextHops> next_hops_;
   std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
@@ -266,27 +267,22 @@ bool Daemon::open_queue() {
                   "warning: {} has no O_DIRECT: the queue is written through the page cache, with "
                   "fdatasync",
                   files_->directory());
-  decide_sync();
+  if (!decide_sync()) return false;
   pool_ = std::make_unique<queue::SegmentPool>(geometry, shards, reserve);
   return true;
 }
 
-// ringmx_queue_sync = auto: measured. What can't be measured is done the usual way.
-void Daemon::decide_sync() {
-  config::QueueSync sync = settings().queue.sync;
-  if (sync == config::QueueSync::automatic && !files_->direct())
-    sync = config::QueueSync::fdatasync;
-  std::string measured;
-  if (sync == config::QueueSync::automatic) {
-    const auto probe = spool::probe_sync(*files_);
-    sync = probe ? spool::choose_sync(*probe) : config::QueueSync::fdatasync;
-    measured = probe ? fmt::format(" (16 KiB: fdatasync {} us, dsync {} us)", probe->fdatasync.us,
-                                   probe->dsync.us)
-                     : " (" + probe.error() + ")";
-  }
-  dsync_ = sync == config::QueueSync::dsync;
-  stream_->line("master", "queue: batches are made durable by {}{}",
-                dsync_ ? "RWF_DSYNC" : "fdatasync", measured);
+bool Daemon::decide_sync() {
+  const auto choice = spool::choose_sync(*files_, settings().queue, settings().resources.shards);
+  if (!choice)
+    return fail(EX_CONFIG,
+                fmt::format("{}/main.cf: {}", options_.config_directory, choice.error()));
+  dsync_ = choice->dsync;
+  if (choice->together) flushes_ = std::make_unique<spool::FlushGroup>();
+  stream_->line("master", "queue: batches are made durable by {}{}{}",
+                dsync_ ? "RWF_DSYNC" : "fdatasync", flushes_ ? ", one for all threads" : "",
+                choice->measured);
+  return true;
 }
 
 bool Daemon::recover() {
@@ -337,6 +333,7 @@ bool Daemon::start_shards() {
                              *pool_,
                              *files_,
                              dsync_,
+                             flushes_.get(),
                              random_u64(),
                              recovered_.largest_id,
                              [this] { run_queue(); }};

@@ -45,6 +45,7 @@ void report_restart_needed(const Settings& started, const Settings& next,
   check("ringmx_queue_size_limit", started.queue.size_limit == next.queue.size_limit);
   check("ringmx_sandbox", was.sandbox == is.sandbox);
   check("ringmx_queue_sync", started.queue.sync == next.queue.sync);
+  check("ringmx_queue_flush", started.queue.flush == next.queue.flush);
   check("ringmx_segment_size", started.queue.segment_size == next.queue.segment_size);
   check("ringmx_shards", was.shards == is.shards);
 }

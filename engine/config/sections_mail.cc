@@ -214,6 +214,16 @@ void read_queue(Evaluator& values, Settings& settings) {
   else if (sync != "auto")
     values.error("ringmx_queue_sync",
                  fmt::format("\"{}\": auto, fdatasync or dsync", printable(sync)));
+  const std::string& flush = values.text("ringmx_queue_flush");
+  if (flush == "each")
+    queue.flush = QueueFlush::each;
+  else if (flush == "together")
+    queue.flush = QueueFlush::together;
+  else if (flush != "auto")
+    values.error("ringmx_queue_flush",
+                 fmt::format("\"{}\": auto, each or together", printable(flush)));
+  if (queue.flush == QueueFlush::together && queue.sync == QueueSync::dsync)
+    values.error("ringmx_queue_flush", "together needs ringmx_queue_sync = fdatasync");
   queue.minimal_backoff = values.time("minimal_backoff_time", seconds(1), time_max);
   queue.maximal_backoff = values.time("maximal_backoff_time", seconds(1), time_max);
   if (queue.minimal_backoff > queue.maximal_backoff)

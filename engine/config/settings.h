@@ -134,12 +134,15 @@ struct Clients {
 
 // How a batch of the journal is made durable (engine/spool/sync_probe.h).
 enum class QueueSync : uint8_t { automatic, fdatasync, dsync };
+// Whether the shards' journals flush together (engine/spool/flush_group.h).
+enum class QueueFlush : uint8_t { automatic, each, together };
 
 struct QueueSettings {
-  std::string directory;                  // queue_directory
-  uint64_t segment_size = 64ULL << 20;    // ringmx_segment_size
-  uint64_t size_limit = 1ULL << 30;       // ringmx_queue_size_limit
-  QueueSync sync = QueueSync::automatic;  // ringmx_queue_sync
+  std::string directory;                     // queue_directory
+  uint64_t segment_size = 64ULL << 20;       // ringmx_segment_size
+  uint64_t size_limit = 1ULL << 30;          // ringmx_queue_size_limit
+  QueueSync sync = QueueSync::automatic;     // ringmx_queue_sync
+  QueueFlush flush = QueueFlush::automatic;  // ringmx_queue_flush
   Duration minimal_backoff = seconds(300), maximal_backoff = seconds(4000);
 };
 

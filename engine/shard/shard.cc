@@ -84,6 +84,8 @@ std::string Shard::Runtime::start() {
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
   spool_settings.index_capacity = index_capacity;
   spool_settings.dsync = shard.shared_.dsync;
+  spool_settings.flushes = shard.shared_.flushes;
+  spool_settings.wake = [&shard = shard] { shard.wake(); };
   spool_settings.batch_bytes = static_cast<uint32_t>(
       std::clamp<uint64_t>(settings.queue.segment_size / 4, 64U << 10, 1U << 20));
   spool =
@@ -163,6 +165,7 @@ void Shard::Runtime::on_completion(const io::Completion& completion) {
   } else {
     MX_ASSERT(kind == op_wake);
     wake_armed = false;
+    spool->take_flushes();
     run_mailbox();
     arm_wake();
   }
@@ -293,10 +296,14 @@ bool Shard::post(std::function<void(Shard&)> task) {
     if (ended_) return false;
     mailbox_.push_back(std::move(task));
   }
+  wake();
+  return true;
+}
+
+void Shard::wake() {
   const uint64_t one = 1;
   const ssize_t written = ::write(wake_.get(), &one, sizeof one);
   MX_ASSERT(written == sizeof one);
-  return true;
 }
 
 // Counts of the shard's own: with those of all, every MAIL of every shard would write to one cache

@@ -42,8 +42,9 @@ struct Shared {
   session::ClientTable& clients;
   queue::SegmentPool& pool;
   const spool::SegmentFiles& files;
-  bool dsync = false;  // how the journals write
-  uint64_t epoch = 0;  // of this start of the process
+  bool dsync = false;                    // how the journals write
+  spool::FlushGroup* flushes = nullptr;  // they flush together
+  uint64_t epoch = 0;                    // of this start of the process
   queue::MessageId largest_known_id;
   // ETRN: all shards try what they have deferred. From any shard's thread.
   std::function<void()> request_queue_run;
@@ -78,6 +79,7 @@ class Shard {
  private:
   struct Runtime;
   friend struct Runtime;
+  void wake();  // from any thread
 
   uint32_t number_;
   Shared shared_;

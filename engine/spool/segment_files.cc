@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 
+#include "engine/spool/flush_group.h"
 #include "proto/base/assert.h"
 
 namespace mx::spool {
@@ -184,6 +185,10 @@ int64_t SegmentFiles::read(uint32_t segment, uint32_t offset, MutableBytes into)
     done += static_cast<size_t>(n);
   }
   return static_cast<int64_t>(done);
+}
+
+bool SegmentFiles::one_flush_for_all() const {
+  return may_share(directory_fd_.get());
 }
 
 }  // namespace mx::spool

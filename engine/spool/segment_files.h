@@ -39,6 +39,8 @@ class SegmentFiles final : public queue::SegmentReader {
 
   uint32_t existing() const { return existing_.load(std::memory_order_acquire); }
   bool direct() const { return direct_; }
+  // A flush of one segment makes what was written to all of them durable (flush_group.h).
+  bool one_flush_for_all() const;
   int fd(uint32_t segment) const { return fds_[segment].get(); }
   const queue::Geometry& geometry() const { return geometry_; }
   const std::string& directory() const { return directory_; }

@@ -6,6 +6,12 @@
 #include "proto/base/assert.h"
 
 namespace mx::spool {
+namespace {
+
+// A larger write takes long enough for others' flush to go ahead without it.
+constexpr size_t waited_for_bytes_max = 256U << 10;
+
+}  // namespace
 
 Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& files,
              queue::SegmentPool& pool, observe::LogStream& log, observe::Alarms& alarms,
@@ -17,6 +23,7 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
       alarms_(alarms),
       counters_(counters),
       dsync_(settings.dsync),
+      flushes_(settings.flushes),
       blocks_(settings.body_memory_bytes),
       messages_(blocks_.count() + messages_for_reading),
       index_(settings.index_capacity, pool.geometry().segment_count),
@@ -34,6 +41,8 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
   journal_->use_bulk(*bulk_);
   mail_port_.journal = journal_.get();
   bulk_port_.journal = bulk_.get();
+  if (flushes_ == nullptr) return;
+  for (Port* port : {&mail_port_, &bulk_port_}) port->member.emplace(*flushes_, settings.wake);
 }
 
 Spool::~Spool() {
@@ -45,30 +54,56 @@ Spool::~Spool() {
 void Spool::Port::write(uint32_t segment, uint32_t offset, Bytes data) {
   spool.counters_.journal_batches.add();
   spool.counters_.journal_bytes.add(data.size());
+  if (member && data.size() <= waited_for_bytes_max) spool.flushes_->begin_write(*member);
   spool.loop_.ring.write(spool.files_.fd(segment), data, offset, {write_op, 0, segment},
                          spool.dsync_);
 }
 
 void Spool::Port::flush(uint32_t segment) {
   if (spool.dsync_) {  // the write was one
-    journal->on_flush(0);
-    spool.room_ = true;
+    flushed(0);
+    return;
+  }
+  if (member) {
+    spool.start_group_flush(spool.flushes_->request(*member, spool.files_.fd(segment)));
     return;
   }
   spool.counters_.journal_flushes.add();
   spool.loop_.ring.fdatasync(spool.files_.fd(segment), {flush_op, 0, segment});
 }
 
+void Spool::Port::flushed(int result) {
+  journal->on_flush(result);
+  spool.room_ = true;
+  if (journal->failed()) spool.report_failure();
+}
+
+void Spool::start_group_flush(int fd) {
+  if (fd == FlushGroup::nothing) return;
+  MX_ASSERT(!group_flush_);
+  group_flush_ = true;
+  counters_.journal_flushes.add();
+  loop_.ring.fdatasync(fd, {op_group_flush, 0, 0});
+}
+
+void Spool::take_flushes() {
+  for (Port* port : {&mail_port_, &bulk_port_})
+    if (port->member)
+      if (const std::optional<int> result = flushes_->take(*port->member)) port->flushed(*result);
+}
+
 void Spool::on_completion(const io::Completion& completion) {
   const uint8_t kind = completion.op.kind;
-  Port& port = kind == op_bulk_write || kind == op_bulk_flush ? bulk_port_ : mail_port_;
-  if (kind == port.write_op) {
-    port.journal->on_write(completion.result);
-  } else {
-    MX_ASSERT(kind == port.flush_op);
-    port.journal->on_flush(completion.result);
-    room_ = true;
+  if (kind == op_group_flush) {
+    group_flush_ = false;
+    flushes_->flushed(completion.result);
+    return take_flushes();
   }
+  Port& port = kind == op_bulk_write || kind == op_bulk_flush ? bulk_port_ : mail_port_;
+  if (kind == port.flush_op) return port.flushed(completion.result);
+  MX_ASSERT(kind == port.write_op);
+  port.journal->on_write(completion.result);
+  if (port.member) start_group_flush(flushes_->end_write(*port.member));  // it needed no flush
   if (port.journal->failed()) report_failure();
 }
 
@@ -86,6 +121,8 @@ void Spool::report_failure() {
 void Spool::pump() {
   journal_->pump(loop_.now());
   if (journal_->failed()) report_failure();
+  for (Port* port : {&mail_port_, &bulk_port_})
+    if (port->member) start_group_flush(flushes_->settled(*port->member));
 }
 
 void Spool::forget(uint32_t message_slot) {

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "engine/io/loop.h"
 #include "engine/io/slot_pool.h"
@@ -19,6 +21,7 @@
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
 #include "engine/spool/block_pool.h"
+#include "engine/spool/flush_group.h"
 #include "engine/spool/message.h"
 #include "engine/spool/segment_files.h"
 #include "queue/index.h"
@@ -31,6 +34,7 @@ inline constexpr uint8_t op_journal_write = 48;
 inline constexpr uint8_t op_journal_flush = 49;
 inline constexpr uint8_t op_bulk_write = 50;
 inline constexpr uint8_t op_bulk_flush = 51;
+inline constexpr uint8_t op_group_flush = 52;  // for all shards
 constexpr bool is_spool_op(uint8_t kind) {
   return kind / 16 == 3;
 }
@@ -45,6 +49,8 @@ struct SpoolSettings {
   uint64_t body_memory_bytes = 64ULL << 20;
   uint32_t index_capacity = 1'000'000;  // unfinished messages of the shard
   bool dsync = false;                   // each write is durable by itself (sync_probe.h)
+  FlushGroup* flushes = nullptr;        // the shards' journals flush together
+  std::function<void()> wake;  // … and this makes the shard call take_flushes(); any thread
 };
 
 class Spool {
@@ -62,8 +68,10 @@ class Spool {
   const SegmentFiles& files() const { return files_; }
 
   // The kernel has a write or flush of ours.
-  bool busy() const { return journal_->busy() || bulk_->busy(); }
+  bool busy() const { return journal_->busy() || bulk_->busy() || group_flush_; }
   void on_completion(const io::Completion& completion);
+  // A flush that another shard made may be ours as well.
+  void take_flushes();
   // End of turn: starts what the journal has to write.
   void pump();
   // True once after something was given back that sessions may wait for: a flush is done or blocks
@@ -80,11 +88,14 @@ class Spool {
         : spool(of), write_op(write_kind), flush_op(flush_kind) {}
     void write(uint32_t segment, uint32_t offset, Bytes data) override;
     void flush(uint32_t segment) override;
+    void flushed(int result);
     Spool& spool;
     uint8_t write_op, flush_op;
     queue::Journal* journal = nullptr;
+    std::optional<FlushGroup::Member> member;
   };
   void report_failure();
+  void start_group_flush(int fd);
 
   io::Loop& loop_;
   const SegmentFiles& files_;
@@ -93,6 +104,7 @@ class Spool {
   observe::Alarms& alarms_;
   observe::Counters& counters_;
   bool dsync_;
+  FlushGroup* flushes_;
   BlockPool blocks_;
   io::SlotPool<Message> messages_;
   queue::Index index_;
@@ -102,6 +114,7 @@ class Spool {
   std::unique_ptr<queue::Journal> bulk_;
   std::unique_ptr<queue::Journal> journal_;
   bool room_ = false;
+  bool group_flush_ = false;  // one of all shards' is under way on our ring
   bool failure_reported_ = false;
 };
 

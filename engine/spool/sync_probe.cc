@@ -1,6 +1,7 @@
 #include "engine/spool/sync_probe.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ constexpr size_t batch_bytes = 16U << 10;
 constexpr size_t file_bytes = 1U << 20;
 constexpr int rounds_max = 24, rounds_min = 4;
 constexpr Duration time_max = seconds(2);
+// Below it two flushes one after the other are soon over, and waiting for each other costs more.
+constexpr Duration shared_flush_min = milliseconds(1);
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -77,9 +80,35 @@ std::expected<SyncProbe, std::string> probe_sync(const SegmentFiles& files) {
   return SyncProbe{median(by_fdatasync), median(by_dsync)};
 }
 
-config::QueueSync choose_sync(const SyncProbe& probe) {
-  return probe.dsync.us * 10 < probe.fdatasync.us * 9 ? config::QueueSync::dsync
-                                                      : config::QueueSync::fdatasync;
+std::expected<SyncChoice, std::string> choose_sync(const SegmentFiles& files,
+                                                   const config::QueueSettings& settings,
+                                                   uint32_t shards) {
+  using config::QueueFlush, config::QueueSync;
+  const bool shareable = files.direct() && files.one_flush_for_all();
+  if (settings.flush == QueueFlush::together && !shareable)
+    return std::unexpected("ringmx_queue_flush = together: " + files.directory() +
+                           " is not on ext4 or xfs with O_DIRECT");
+  QueueFlush flush = shareable && shards > 1 ? settings.flush : QueueFlush::each;
+  QueueSync sync =
+      files.direct() || settings.sync == QueueSync::dsync ? settings.sync : QueueSync::fdatasync;
+  if (sync == QueueSync::dsync) flush = QueueFlush::each;
+  SyncChoice choice;
+  if (sync == QueueSync::automatic || flush == QueueFlush::automatic) {
+    const auto probe = probe_sync(files);
+    choice.measured = probe ? fmt::format(" (16 KiB: fdatasync {} us, dsync {} us)",
+                                          probe->fdatasync.us, probe->dsync.us)
+                            : " (" + probe.error() + ")";
+    if (flush == QueueFlush::automatic)
+      flush =
+          probe && probe->fdatasync >= shared_flush_min ? QueueFlush::together : QueueFlush::each;
+    if (sync == QueueSync::automatic)
+      sync = probe && flush == QueueFlush::each && probe->dsync.us * 10 < probe->fdatasync.us * 9
+                 ? QueueSync::dsync
+                 : QueueSync::fdatasync;
+  }
+  choice.dsync = sync == QueueSync::dsync;
+  choice.together = flush == QueueFlush::together;
+  return choice;
 }
 
 }  // namespace mx::spool

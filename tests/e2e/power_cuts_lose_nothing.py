@@ -13,6 +13,6 @@ from volatile_disk import need_disk  # noqa: E402
 need_disk()
 SEED = random.randrange(1 << 32)
 print(f"seed {SEED}")
-honest(3, "ext4", SEED, "fdatasync")
+honest(3, "ext4", SEED, "together")
 honest(3, "xfs", SEED, "dsync")
 control("ext4", SEED, "fdatasync")

@@ -54,13 +54,8 @@ class VolatileDisk:
         """lying: the device answers flushes and does not do them. failing: "flush" puts errors
         under the cache, so that writes succeed and the flush fails while fail_file is there;
         "write" puts them above it."""
-        error = ["error-pwrite=EIO", "error-pwrite-rate=100%",
-                 f"error-pwrite-file={self.fail_file}"]
-        filters = {None: ["--filter=cache"], "flush": ["--filter=cache", "--filter=error"],
-                   "write": ["--filter=error", "--filter=cache"]}[failing]
-        run("nbdkit", "-U", self.socket, "-P", self.folder / "nk.pid", *filters, "file",
-            f"file={self.image}", f"cache={'unsafe' if lying else 'writeback'}",
-            *(error if failing else []))
+        run("nbdkit", "-U", self.socket, "-P", self.folder / "nk.pid",
+            *self.server(lying, failing))
         self.fuser = subprocess.Popen(
             ["nbdfuse", "-P", self.folder / "nf.pid", self.fuse / "disk", "--unix", self.socket],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -72,6 +67,15 @@ class VolatileDisk:
         # A cut leaves the old mount to the kernel for a moment: xfs would see its own twin.
         options = ["-o", "nouuid"] if self.fs == "xfs" else []
         run("mount", *options, self.loop, self.mount)
+
+    def server(self, lying, failing):
+        """What nbdkit serves: filters, plugin, parameters."""
+        error = ["error-pwrite=EIO", "error-pwrite-rate=100%",
+                 f"error-pwrite-file={self.fail_file}"]
+        filters = {None: ["--filter=cache"], "flush": ["--filter=cache", "--filter=error"],
+                   "write": ["--filter=error", "--filter=cache"]}[failing]
+        return [*filters, "file", f"file={self.image}",
+                f"cache={'unsafe' if lying else 'writeback'}", *(error if failing else [])]
 
     def kill(self, name, sig):
         path = self.folder / name

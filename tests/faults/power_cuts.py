@@ -3,7 +3,9 @@
 while mail flows. Every message that got its 250 must be there afterwards, whole. And a control: on
 a disk that only pretends to flush, mail must get lost, or the test proves nothing.
 
-  power_cuts.py [CYCLES] [--fs ext4|xfs] [--seed N] [--sync auto|fdatasync|dsync]
+  power_cuts.py [CYCLES] [--fs ext4|xfs] [--seed N] [--sync auto|fdatasync|dsync|together]
+
+together: fdatasync, and one flush for the journals of all shards.
 """
 
 import argparse
@@ -34,7 +36,9 @@ def sender(rig):
 def configure(rig, port, sync):
     rig.configure(relayhost=f"[127.0.0.1]:{port}", minimal_backoff_time="1s",
                   maximal_backoff_time="2s", ringmx_segment_size=4 << 20, ringmx_shards=2,
-                  ringmx_queue_size_limit=160 << 20, ringmx_queue_sync=sync)
+                  ringmx_queue_size_limit=160 << 20,
+                  ringmx_queue_sync="fdatasync" if sync == "together" else sync,
+                  ringmx_queue_flush="together" if sync == "together" else "each")
 
 
 def cut(rig, disk, mx, chance):
@@ -122,7 +126,8 @@ def main():
     arguments.add_argument("cycles", nargs="?", type=int, default=20)
     arguments.add_argument("--fs", choices=("ext4", "xfs"), default="ext4")
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    arguments.add_argument("--sync", choices=("auto", "fdatasync", "dsync"), default="auto")
+    arguments.add_argument("--sync", default="auto",
+                           choices=("auto", "fdatasync", "dsync", "together"))
     options = arguments.parse_args()
     need_disk()
     print(f"seed {options.seed}", flush=True)

@@ -22,6 +22,11 @@ class Histogram {
     ++count_;
     max_ = std::max(max_, us);
   }
+  void add(const Histogram& other) {
+    for (size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    count_ += other.count_;
+    max_ = std::max(max_, other.max_);
+  }
   uint64_t count() const { return count_; }
   uint64_t max() const { return max_; }
   // The latency that this part of all (0.99: 99 %) did not exceed; 0 when nothing was recorded.

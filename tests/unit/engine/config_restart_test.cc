@@ -26,7 +26,7 @@ TEST(Restart, IsNeededForWhatWasMadeAtTheStart) {
                            "ringmx_body_cache = 10000000", "ringmx_max_sessions = 5",
                            "ringmx_queue_size_limit = 2147483648", "ringmx_sandbox = no",
                            "ringmx_segment_size = 1048576", "ringmx_queue_sync = dsync",
-                           "ringmx_backend_connections = 7"}) {
+                           "ringmx_queue_flush = each", "ringmx_backend_connections = 7"}) {
     const std::string name = std::string(line).substr(0, std::string(line).find(' '));
     EXPECT_EQ(said("", std::string(line) + "\n"),
               "/etc/ringmx/main.cf:3: warning: " + name +
