@@ -75,6 +75,7 @@ class Daemon {
   void serve();
   void stop();
   void run_queue();
+  void wake_shards();
   void make_segments();
   void say_memory();
   void start_reloader();
@@ -310,14 +311,16 @@ bool Daemon::recover() {
 }
 
 bool Daemon::open_control() {
+  const config::RelaySettings& relay = settings().relay;
   next_hops_ =
-      std::make_unique<relay::NextHops>(settings().relay.backend_connections, random_u64());
-  relay::NextHop* const relay_hop = next_hops_->get(settings().relay.relay_hosts);
-  next_hops_->get(settings().relay.default_hosts);
+      std::make_unique<relay::NextHops>(relay.ordered, relay.backend_connections, random_u64());
+  next_hops_->on_change([this] { wake_shards(); });
+  relay::NextHop* const relay_hop = next_hops_->get(relay.relay_hosts);
+  next_hops_->get(relay.default_hosts);
   const std::string unresolved = next_hops_->refresh(true);
   if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
   control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
-                                              *pool_, *relay_hop, publisher_, shards_);
+                                              *pool_, *relay_hop, *next_hops_, publisher_, shards_);
   const std::string error = control_->bind();
   if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
   return true;
@@ -373,6 +376,12 @@ void Daemon::run_queue() {
   if (!all_shards_run_ || now - last < interval_seconds) return;
   if (!last_queue_run_.compare_exchange_strong(last, now)) return;
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.flush_queue(); });
+}
+
+// Mail that waits may go now. From any shard's thread; one that is just starting looks by itself.
+void Daemon::wake_shards() {
+  if (!all_shards_run_) return;
+  for (auto& shard : shards_) shard->post([](shard::Shard&) {});
 }
 
 // The body of the background thread that brings the queue to its full size.

@@ -34,25 +34,27 @@ struct Pattern {
 
 constexpr std::array acting_patterns{
     Pattern{"_destination_recipient_limit", Type::integer, "$default_destination_recipient_limit"},
+    Pattern{"_destination_concurrency_limit", Type::integer,
+            "$default_destination_concurrency_limit"},
+    Pattern{"_destination_concurrency_positive_feedback", Type::text,
+            "$default_destination_concurrency_positive_feedback"},
+    Pattern{"_destination_rate_delay", Type::time, "$default_destination_rate_delay"},
+    Pattern{"_initial_destination_concurrency", Type::integer, "$initial_destination_concurrency"},
 };
 constexpr std::array refused_patterns{
-    Pattern{"_destination_rate_delay", Type::time, "$default_destination_rate_delay"},
     Pattern{"_transport_rate_delay", Type::time, "$default_transport_rate_delay"},
+};
+constexpr std::array failure_patterns{
+    Pattern{"_destination_concurrency_failed_cohort_limit", Type::integer,
+            "$default_destination_concurrency_failed_cohort_limit"},
+    Pattern{"_destination_concurrency_negative_feedback", Type::text,
+            "$default_destination_concurrency_negative_feedback"},
 };
 constexpr std::array scheduling_patterns{
     Pattern{"_delivery_slot_cost", Type::integer, "$default_delivery_slot_cost"},
     Pattern{"_delivery_slot_discount", Type::integer, "$default_delivery_slot_discount"},
     Pattern{"_delivery_slot_loan", Type::integer, "$default_delivery_slot_loan"},
-    Pattern{"_destination_concurrency_failed_cohort_limit", Type::integer,
-            "$default_destination_concurrency_failed_cohort_limit"},
-    Pattern{"_destination_concurrency_limit", Type::integer,
-            "$default_destination_concurrency_limit"},
-    Pattern{"_destination_concurrency_negative_feedback", Type::text,
-            "$default_destination_concurrency_negative_feedback"},
-    Pattern{"_destination_concurrency_positive_feedback", Type::text,
-            "$default_destination_concurrency_positive_feedback"},
     Pattern{"_extra_recipient_limit", Type::integer, "$default_extra_recipient_limit"},
-    Pattern{"_initial_destination_concurrency", Type::integer, "$initial_destination_concurrency"},
     Pattern{"_minimum_delivery_slots", Type::integer, "$default_minimum_delivery_slots"},
     Pattern{"_recipient_limit", Type::integer, "$default_recipient_limit"},
     Pattern{"_recipient_refill_delay", Type::time, "$default_recipient_refill_delay"},
@@ -91,6 +93,8 @@ std::optional<Parameter> find_transport_parameter(std::string_view name) {
     if (ours(pattern)) return acts(name, pattern.type, pattern.fallback);
   for (const Pattern& pattern : refused_patterns)
     if (ours(pattern)) return refused(name, pattern.type, pattern.fallback, not_built::rate_delay);
+  for (const Pattern& pattern : failure_patterns)
+    if (ours(pattern)) return harmless(name, pattern.type, pattern.fallback, why::failure_feedback);
   for (const Pattern& pattern : scheduling_patterns)
     if (ours(pattern)) return harmless(name, pattern.type, pattern.fallback, why::scheduling);
   const auto others = [&](const auto& patterns) -> std::optional<Parameter> {
@@ -101,6 +105,7 @@ std::optional<Parameter> find_transport_parameter(std::string_view name) {
   };
   if (auto row = others(acting_patterns)) return row;
   if (auto row = others(refused_patterns)) return row;
+  if (auto row = others(failure_patterns)) return row;
   return others(scheduling_patterns);
 }
 

@@ -8,6 +8,8 @@ namespace {
 
 constexpr Parameter rows[] = {
     acts("ringmx_8bit", Type::text, "send"),
+    acts("ringmx_backend_balance", Type::text, "spread"),
+    acts("ringmx_backend_check_interval", Type::time, "60s"),
     acts("ringmx_backend_connections", Type::integer, "100"),
     acts("ringmx_body_cache", Type::integer, "67108864"),
     acts("ringmx_bounce", Type::text, "dsn"),

@@ -17,9 +17,10 @@ inline constexpr std::string_view backend_deadline =
 inline constexpr std::string_view bare_newline_exclusions =
     "bare newlines are made harmless whoever sends them; the message itself is not refused";
 inline constexpr std::string_view bounces = "notices have Postfix's built-in text and one sender";
-inline constexpr std::string_view concurrency =
-    "connections to a backend are limited by ringmx_backend_connections";
 inline constexpr std::string_view config_directory = "the directory is given by -c";
+inline constexpr std::string_view connection_cache =
+    "connections to every backend are kept for further messages, unless "
+    "smtp_connection_cache_on_demand = no";
 inline constexpr std::string_view connection_pool =
     "connections to a backend are pooled inside ringmx, for many messages each";
 inline constexpr std::string_view content =
@@ -28,6 +29,10 @@ inline constexpr std::string_view content =
 inline constexpr std::string_view duplicates =
     "recipients are delivered to as the client gave them";
 inline constexpr std::string_view expansion_only = "it only gives $name in other values";
+inline constexpr std::string_view failure_feedback =
+    "a backend that takes no further connection keeps those that it has; one that takes none is "
+    "left alone until a probe finds it well again, after 1 to 60 s, while its mail waits "
+    "undeferred";
 inline constexpr std::string_view free_space =
     "space is reserved in the queue's own segments before a message is accepted "
     "(ringmx_queue_size_limit)";
@@ -104,7 +109,8 @@ inline constexpr std::string_view milters = "milters are not built yet";
 inline constexpr std::string_view mime = "checks of 8-bit and MIME rules are not built yet";
 inline constexpr std::string_view postscreen = "postscreen's tests are not built yet";
 inline constexpr std::string_view proxy_filter = "before-queue filters are not built yet";
-inline constexpr std::string_view rate_delay = "a delay between deliveries is not built yet";
+inline constexpr std::string_view rate_delay =
+    "a delay over all destinations of a transport is not built yet";
 inline constexpr std::string_view reject_footer = "reply footers are not built yet";
 inline constexpr std::string_view relocated = "relocated recipients are not built yet";
 inline constexpr std::string_view reply_filters =

@@ -36,6 +36,7 @@ void report_restart_needed(const Settings& started, const Settings& next,
   check("syslog_name", started.log.syslog_name == next.log.syslog_name);
   check("queue_directory", started.queue.directory == next.queue.directory);
   check("relayhost", same_next_hops(started, next));
+  check("ringmx_backend_balance", started.relay.ordered == next.relay.ordered);
   check("ringmx_backend_connections",
         started.relay.backend_connections == next.relay.backend_connections);
   const ResourceSettings& was = started.resources;

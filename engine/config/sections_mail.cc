@@ -24,7 +24,6 @@ constexpr uint64_t segments_min = 4;
 constexpr uint64_t body_cache_min = 1ULL << 20;  // a few dozen bodies under way at once
 constexpr uint32_t shards_max = 1024;
 constexpr uint32_t sessions_max = 1'000'000;
-constexpr uint32_t backend_connections_max = 10'000;
 
 uint16_t reply_code(Evaluator& values, std::string_view name) {
   return static_cast<uint16_t>(values.small_integer(name, 400, 599));
@@ -268,8 +267,6 @@ void read_resources(Evaluator& values, Settings& settings) {
   settings.relay.eight_bit_bounce = eight_bit == "bounce";
   if (eight_bit != "bounce" && eight_bit != "send")
     values.error("ringmx_8bit", fmt::format("\"{}\": send or bounce", printable(eight_bit)));
-  settings.relay.backend_connections =
-      values.small_integer("ringmx_backend_connections", 1, backend_connections_max);
 }
 
 }  // namespace mx::config

@@ -246,9 +246,6 @@ void read_relay(Evaluator& values, Settings& settings) {
   relay.bind_address = bind_address(values, "smtp_bind_address", false);
   relay.bind_address6 = bind_address(values, "smtp_bind_address6", true);
   relay.bind_address_enforce = values.boolean("smtp_bind_address_enforce");
-  relay.relay_recipient_limit =
-      values.small_integer("relay_destination_recipient_limit", 0, int_max);
-  relay.smtp_recipient_limit = values.small_integer("smtp_destination_recipient_limit", 0, int_max);
   relay.connect_timeout = values.time("smtp_connect_timeout", {}, time_max);
 
   smtp::ClientSettings& client = relay.client;

@@ -160,6 +160,24 @@ struct BounceSettings {
               delay_recipient = "postmaster";
 };
 
+// How much of one more connection a success is worth (…_concurrency_positive_feedback).
+struct Feedback {
+  enum class By : uint8_t { number, concurrency, sqrt_concurrency };
+  By by = By::number;
+  uint16_t thousandths = 1000;
+  bool operator==(const Feedback&) const = default;
+};
+
+// The parameters TRANSPORT_destination_… of the transports relay and smtp.
+struct TransportLimits {
+  uint32_t recipients = 50;   // of a transaction; 0: no limit
+  uint32_t concurrency = 20;  // connections to a next hop; 0: no limit
+  uint32_t initial = 5;       // initial_destination_concurrency
+  Feedback growth;            // …_concurrency_positive_feedback
+  Duration rate_delay;        // between deliveries; > 0: one connection
+  bool operator==(const TransportLimits&) const = default;
+};
+
 struct RelaySettings {
   std::vector<NextHop> relayhost;  // tried in order
   // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
@@ -170,13 +188,21 @@ struct RelaySettings {
   bool ipv4 = true, ipv6 = true;
   std::optional<IpAddress> bind_address, bind_address6;  // smtp_bind_address, …6
   bool bind_address_enforce = false;
-  uint32_t backend_connections = 100;      // ringmx_backend_connections, over all shards
-  uint32_t relay_recipient_limit = 50;     // relay_destination_recipient_limit; 0: none
-  uint32_t smtp_recipient_limit = 50;      // smtp_destination_recipient_limit
+  uint32_t backend_connections = 100;     // ringmx_backend_connections: to one, over all shards
+  bool ordered = false;                   // ringmx_backend_balance: as listed; else spread
+  Duration check_interval = seconds(60);  // ringmx_backend_check_interval; 0: none
+  TransportLimits relay_limits, smtp_limits;
+  const TransportLimits& limits(bool by_relay) const {
+    return by_relay ? relay_limits : smtp_limits;
+  }
   bool relay_class_by_smtp = false;        // relay_transport = smtp
   bool default_class_by_relay = false;     // default_transport = relay
   bool eight_bit_bounce = false;           // ringmx_8bit = bounce; else sent all the same
   Duration connect_timeout = seconds(30);  // smtp_connect_timeout; 0: the kernel's
+  bool reuse = true;                       // smtp_connection_cache_on_demand
+  Duration idle_time = seconds(2);         // smtp_connection_cache_time_limit
+  Duration reuse_time = seconds(300);      // smtp_connection_reuse_time_limit
+  uint32_t reuse_count = 0;                // smtp_connection_reuse_count_limit; 0: no limit
   smtp::ClientSettings client;
 };
 

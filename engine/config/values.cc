@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "proto/base/text.h"
@@ -71,6 +73,30 @@ Parsed<Duration> parse_time(std::string_view text, char default_unit, Duration m
                                        printable(text, shown_bytes_max), seconds_text(min),
                                        seconds_text(max)));
   return seconds(static_cast<int64_t>(*number) * factor);
+}
+
+Parsed<Feedback> parse_feedback(std::string_view text) {
+  const auto bad = [&] {
+    return std::unexpected(
+        fmt::format("bad feedback \"{}\": a number of 0 to 1, alone or with / concurrency or "
+                    "/ sqrt_concurrency behind it",
+                    printable(text, shown_bytes_max)));
+  };
+  const size_t slash = text.find('/');
+  const std::string_view number = trim(text.substr(0, slash));
+  Feedback feedback;
+  if (slash != std::string_view::npos) {
+    const std::string_view by = trim(text.substr(slash + 1));
+    if (by != "concurrency" && by != "sqrt_concurrency") return bad();
+    feedback.by = by == "concurrency" ? Feedback::By::concurrency : Feedback::By::sqrt_concurrency;
+  }
+  double value = -1;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value,
+                                            std::chars_format::fixed);
+  if (error != std::errc{} || end != number.data() + number.size()) return bad();
+  if (!(value >= 0 && value <= 1)) return bad();
+  feedback.thousandths = static_cast<uint16_t>(std::lround(value * 1000));
+  return feedback;
 }
 
 Parsed<std::vector<std::string_view>> split_list(std::string_view text) {

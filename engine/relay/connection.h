@@ -17,9 +17,11 @@ struct AlignedFree {
 };
 
 struct Outbound::Connection {
-  Connection(uint32_t own_slot, Destination& to, policy::SettingsPointer pinned)
+  Connection(uint32_t own_slot, Destination& to, std::shared_ptr<Lane> by,
+             policy::SettingsPointer pinned)
       : slot(own_slot),
         destination(to),
+        lane(std::move(by)),
         settings(std::move(pinned)),
         client(settings->relay.client) {
     timer.kind = timer_connection;
@@ -28,20 +30,23 @@ struct Outbound::Connection {
 
   uint32_t slot;
   Destination& destination;
+  std::shared_ptr<Lane> lane;
   policy::SettingsPointer settings;
   smtp::Client client;
   io::Fd fd;
   io::Timer timer;
-  Candidates candidates;
-  size_t candidate = 0;
   uint8_t in_flight = 0;
-  bool probe = false;
+  Backend::Period period = 0;  // of the backend, when it was begun
+  Instant begun, deadline;     // deadline: of the wait that is on now, while it is being opened
+  bool probe = false;          // sees whether the backend is well; takes mail only if there is some
+  bool counted = false;        // one of those that the next hop may have
+  bool stalled = false;        // takes unusually long to be opened
+  uint32_t deliveries = 0;
   bool connecting = false, receiving = false, sending = false, closing = false;
   bool sending_body = false;  // the send under way is (a piece of) a body
   bool last_piece = false;    // … and ends with the final dot
   bool ready_once = false;    // greeting and EHLO are done
-  bool is_idle = false;       // in the idle list
-  bool restarting = false;    // waits for its operations to end, then tries the next address
+  bool is_idle = false;       // in its lane's idle list
 
   // The delivery; valid while `busy`.
   bool busy = false;
@@ -49,11 +54,13 @@ struct Outbound::Connection {
   bool replied = false;  // the server has said something since it began
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
-  uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
-  uint32_t next_recipient = 0;           // all before it were tried in this delivery
-  SmallVector<uint64_t, 2> tried;        // a bit a recipient
-  Mask visited = 0;                      // destinations of this attempt
-  Mask elsewhere = 0;                    // where other recipients go
+  uint32_t lingering_slot = UINT32_MAX;   // given up, but a send of its bytes is still under way
+  uint32_t next_recipient = 0;            // all before it were tried in this delivery
+  SmallVector<uint64_t, 2> tried;         // a bit a recipient
+  Mask visited = 0;                       // destinations of this attempt
+  const Backend* tried_before = nullptr;  // in this attempt
+  bool again = false;                     // there are recipients to try once more, elsewhere
+  Mask elsewhere = 0;                     // where other recipients go
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction
@@ -61,7 +68,7 @@ struct Outbound::Connection {
   SmallVector<mail::RecipientDsn, 1> dsn;  // one a recipient; empty: nobody asked for anything
   std::string_view sender;                 // of the transaction
   bool null_sender = false;                // of the message
-  Instant assigned, connected;
+  Instant assigned;
   // Reading back.
   std::unique_ptr<std::byte, AlignedFree> window;
   queue::Extent extent;
@@ -72,7 +79,7 @@ struct Outbound::Connection {
   SmallVector<iovec, 20> pieces;
   msghdr message{};
 
-  std::string_view where() const { return (*candidates)[candidate].text; }
+  std::string_view where() const { return lane->backend->text(); }
 };
 
 }  // namespace mx::relay

@@ -36,14 +36,18 @@ void Outbound::restore(const queue::RecoveredMessage& message) {
 size_t Outbound::waiting() const {
   size_t count =
       incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() + route_reads_.used();
-  for (const auto& d : destinations_) count += d->fresh.size() + d->retries.size();
+  for (const auto& d : destinations_)
+    count += d->fresh.size() + d->retries.size() + d->again.size();
   return count;
 }
 
 // When there is something for a next hop.
 std::optional<Instant> Outbound::due(Destination& d) {
-  if (!d.fresh.empty() || !d.retries.empty()) return loop_.now();
-  return takes_schedule(d) ? schedule_.next_due(loop_.now()) : std::nullopt;
+  std::optional<Instant> at = loop_.now();
+  if (d.fresh.empty() && d.retries.empty())
+    at = takes_schedule(d) ? schedule_.next_due(loop_.now()) : std::nullopt;
+  if (at) at = std::max(*at, d.hop.next_delivery());
+  return at;
 }
 
 // Something could be delivered now.
@@ -90,16 +94,16 @@ void Outbound::arm_schedule() {
   for (const auto& d : destinations_) {
     std::optional<Instant> at = due(*d);
     if (!at) continue;
-    // While the next hop is down, its timer is the only one.
-    // Another shard may find it up before that: look again after a few seconds at most.
-    if (!d->hop.up()) {
-      at = std::max(*at, d->hop.retry_at());
-      at = std::min(*at, loop_.now() + recovery_look);
+    // While the next hop is down, the timer of its backends is the only one, and who finds one up
+    // wakes all shards. This is for what nobody looks after (is_watched()).
+    if (!d->lanes.up()) {
+      consider(loop_.now() + recovery_look);
+      continue;
     }
     // Work that found no connection though it is time: other shards have them all, or one is
     // probing. With connections of our own under way, their completions lead here again.
     if (*at <= loop_.now()) {
-      if (d->delivering > 0 || d->opening > 0) continue;
+      if (d->delivering > 0 || d->lanes.hopeful() > 0) continue;
       at = loop_.now() + lease_retry;
     }
     consider(*at);
@@ -107,7 +111,7 @@ void Outbound::arm_schedule() {
   if (first) loop_.timers.arm(schedule_timer_, *first);
 }
 
-// The next message goes to this connection; without one it becomes idle.
+// The next message goes to this connection, if there is one.
 void Outbound::assign(Connection& c) {
   Work work{};
   while (!shutting_down_ && spool_.journal().accepting() && take_work(c.destination, work)) {
@@ -118,13 +122,12 @@ void Outbound::assign(Connection& c) {
     begin_delivery(c, work);
     if (c.busy) return;
   }
-  if (c.is_idle) return;
-  c.is_idle = true;
-  c.destination.idle.push_back(c.slot);
 }
 
 void Outbound::begin_delivery(Connection& c, const Work& work) {
   ++c.destination.delivering;
+  ++c.lane->busy;
+  ++c.deliveries;
   c.busy = true;
   c.replied = false;
   c.assigned = loop_.now();
@@ -132,6 +135,8 @@ void Outbound::begin_delivery(Connection& c, const Work& work) {
   c.tried.clear();
   c.tried.resize((c.info.recipient_count + 63U) / 64U);
   c.visited = work.visited | Mask{1} << c.destination.index;
+  c.tried_before = work.tried;
+  c.again = false;
   c.elsewhere = 0;
   c.failed_recipients = 0;
   c.worst.clear();
@@ -208,6 +213,13 @@ void Outbound::damaged(Connection& c, std::string_view what) {
     begin_close(c);  // in the middle of a body: the backend must not take it for whole
 }
 
+// Noted as refused in this attempt.
+bool Outbound::is_refused(queue::MessageId id, uint32_t recipient) const {
+  const std::vector<NoticeRow>* const rows = notices_.rows(id);
+  return rows != nullptr &&
+         std::ranges::any_of(*rows, [&](const NoticeRow& r) { return r.recipient == recipient; });
+}
+
 // Starts a transaction for the next pending recipients. False: none is left.
 bool Outbound::next_transaction(Connection& c) {
   const spool::Message& message = spool_.messages().at(c.message_slot);
@@ -219,8 +231,7 @@ bool Outbound::next_transaction(Connection& c) {
   if (envelope.head().held && c.info.attempts == 0) {
     hold(c.info);
     release_message(c);
-    c.busy = false;
-    --c.destination.delivering;
+    end_delivery(c);
     return true;
   }
   c.null_sender = envelope.head().sender.empty();
@@ -278,6 +289,7 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
   for (uint32_t i = 0; envelope.next_recipient(recipient); ++i) {
     if (i < c.next_recipient || (c.tried[i / 64] & bit(i)) != 0) continue;
     if (!spool_.index().is_pending(c.info.id, i)) continue;
+    if (c.tried_before != nullptr && is_refused(c.info.id, i)) continue;
     const bool first = c.positions.empty();
     if (!first && recipient.sender != c.sender) continue;
     Destination* to = nullptr;
@@ -293,8 +305,7 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
       if (first) {
         relay = route.relay;
         c.sender = recipient.sender;
-        const config::RelaySettings& settings = c.settings->relay;
-        const uint32_t set = relay ? settings.relay_recipient_limit : settings.smtp_recipient_limit;
+        const uint32_t set = c.settings->relay.limits(relay).recipients;
         limit = set == 0 ? limits::recipients_max : set;
       }
       c.positions.push_back(i);
@@ -349,14 +360,20 @@ void Outbound::put_back(Connection& c) {
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
   if (!obeyed)
     c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
-                                    c.info.attempts,
-                                    c.visited & ~(Mask{1} << c.destination.index)});
+                                    c.info.attempts, c.visited & ~(Mask{1} << c.destination.index),
+                                    c.tried_before});
   if (keep)
     c.message_slot = not_in_memory;
   else
     release_message(c);
+  end_delivery(c);
+}
+
+void Outbound::end_delivery(Connection& c) {
   c.busy = false;
   --c.destination.delivering;
+  --c.lane->busy;
+  c.destination.hop.delivered(loop_.now());
 }
 
 // Mail in memory that waits for the next hop gives its blocks to mail that comes in; it is read
@@ -364,10 +381,10 @@ void Outbound::put_back(Connection& c) {
 void Outbound::shed_memory() {
   const spool::BlockPool& blocks = spool_.blocks();
   for (const auto& d : destinations_)
-    for (auto at = d->fresh.rbegin(); at != d->fresh.rend() && blocks.free() * 2 < blocks.count();
-         ++at)
-      if (at->message_slot != not_in_memory)
-        spool_.forget(std::exchange(at->message_slot, not_in_memory));
+    for (auto* list : {&d->fresh, &d->again})
+      for (auto at = list->rbegin(); at != list->rend() && blocks.free() * 2 < blocks.count(); ++at)
+        if (at->message_slot != not_in_memory)
+          spool_.forget(std::exchange(at->message_slot, not_in_memory));
 }
 
 // Records the outcome for each recipient of the transaction and goes on to the next one.
@@ -381,6 +398,8 @@ void Outbound::transaction_over(Connection& c) {
   }
   for (uint32_t i = 0; i < c.positions.size(); ++i) record(c, i);
   if (!closed) {
+    c.lane->backend->delivered(loop_.now());
+    if (c.lane->backend->heard(loop_.now())) went_up(c.destination, *c.lane->backend);
     c.client.finish();
     if (next_transaction(c)) return;
   }
@@ -396,11 +415,17 @@ void Outbound::record(Connection& c, uint32_t position) {
   const bool refused = outcome.result == smtp::Result::refused && !settings_->bounces.soft_bounce;
   if (sent) {
     counters_.recipients_sent.add();
-    c.destination.hop.delivered();
     if (!report_success(c, position)) {
       const bool known = spool_.journal().mark_done(c.info.id, recipient, 1, loop_.now());
       MX_ASSERT(known || spool_.journal().failed());
     }
+  } else if (outcome.result == smtp::Result::deferred && may_go_again(c)) {
+    c.again = true;
+    c.worst = outcome.text;
+    log_.line("smtp", "{}: to=<{}>: host {} said: {}; trying another",
+              queue::to_text(c.info.id).view(), observe::Peer{c.recipients[position]}, c.where(),
+              observe::Peer{outcome.text.view()});
+    return;
   } else {
     ++c.failed_recipients;
     if (outcome.result == smtp::Result::unknown) counters_.outcome_unknown.add();
@@ -449,10 +474,14 @@ bool Outbound::report_success(Connection& c, uint32_t position) {
 void Outbound::delivery_over(Connection& c) {
   queue::MessageInfo left;
   Destination* next = nullptr;
-  if (spool_.index().find(c.info.id, left)) {
+  const bool there = spool_.index().find(c.info.id, left);
+  const bool again = c.again && there;
+  if (again) {
+    next = &c.destination;
+  } else if (there) {
     for (const auto& d : destinations_) {
       const Mask own = Mask{1} << d->index;
-      if ((c.elsewhere & ~c.visited & own) != 0 && d->hop.up()) next = d.get();
+      if ((c.elsewhere & ~c.visited & own) != 0 && d->lanes.up()) next = d.get();
     }
   }
   if (next == nullptr) {
@@ -461,16 +490,17 @@ void Outbound::delivery_over(Connection& c) {
   } else {
     const bool keep = c.message_slot != not_in_memory &&
                       spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-    next->fresh.push_back(
-        {c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts, c.visited});
+    const Mask own = again ? Mask{1} << c.destination.index : Mask{0};
+    (again ? next->again : next->fresh)
+        .push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
+                    c.visited & ~own, again ? c.lane->backend.get() : nullptr});
     if (keep)
       c.message_slot = not_in_memory;
     else
       release_message(c);
   }
-  c.busy = false;
   c.reused = true;
-  --c.destination.delivering;
+  end_delivery(c);
 }
 
 void Outbound::release_message(Connection& c) {

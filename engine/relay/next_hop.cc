@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
+
+#include "proto/base/limits.h"
 
 namespace mx::relay {
 namespace {
-
-constexpr uint32_t window_initial = 5;        // initial_destination_concurrency
-constexpr Duration probe_first = seconds(1);  // doubles up to
-constexpr Duration probe_last = seconds(60);
 
 std::string candidate_text(const config::NextHop& host, const io::Endpoint& endpoint) {
   std::string text = host.host + "[";
@@ -18,7 +17,8 @@ std::string candidate_text(const config::NextHop& host, const io::Endpoint& endp
   return text + "]:" + std::to_string(host.port);
 }
 
-std::string resolve_name(const config::NextHop& host, std::vector<Candidate>* into) {
+std::string resolve_name(const config::NextHop& host, uint32_t preference,
+                         std::vector<Candidate>& into) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG;
@@ -31,7 +31,8 @@ std::string resolve_name(const config::NextHop& host, std::vector<Candidate>* in
     std::memcpy(&candidate.endpoint.address, at->ai_addr, at->ai_addrlen);
     candidate.endpoint.length = at->ai_addrlen;
     candidate.text = candidate_text(host, candidate.endpoint);
-    into->push_back(std::move(candidate));
+    candidate.preference = preference;
+    into.push_back(std::move(candidate));
   }
   ::freeaddrinfo(found);
   return "";
@@ -39,12 +40,13 @@ std::string resolve_name(const config::NextHop& host, std::vector<Candidate>* in
 
 }  // namespace
 
-NextHop::NextHop(std::vector<config::NextHop> hosts, uint32_t connections_max, uint64_t seed)
+NextHop::NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t connections_max,
+                 uint64_t seed)
     : hosts_(std::move(hosts)),
-      connections_max_(connections_max),
-      candidates_(std::make_shared<const std::vector<Candidate>>()),
-      window_(window_initial),
-      jitter_(seed) {
+      ordered_(ordered),
+      seed_(seed),
+      backends_(std::make_shared<const Backends>()) {
+  backend_limits_.connections_max = connections_max;
   for (const config::NextHop& host : hosts_) {
     name_ += (name_.empty() ? "" : ", ") + host.text;
     has_names_ |= !host.is_address;
@@ -52,67 +54,103 @@ NextHop::NextHop(std::vector<config::NextHop> hosts, uint32_t connections_max, u
 }
 
 std::string NextHop::resolve() {
-  auto list = std::make_shared<std::vector<Candidate>>();
+  std::vector<Candidate> found;
   std::string errors;
-  for (const config::NextHop& host : hosts_) {
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    const config::NextHop& host = hosts_[i];
+    const uint32_t preference = ordered_ ? i : 0;
     if (!host.is_address) {
-      const std::string error = resolve_name(host, list.get());
+      const std::string error = resolve_name(host, preference, found);
       if (!error.empty()) errors += (errors.empty() ? "" : "; ") + error;
       continue;
     }
     const auto endpoint = io::parse_endpoint(host.host, host.port);
     if (endpoint)
-      list->push_back({*endpoint, candidate_text(host, *endpoint)});
+      found.push_back({*endpoint, candidate_text(host, *endpoint), preference});
     else
       errors += endpoint.error();
   }
-  if (!list->empty()) candidates_.store(Candidates(std::move(list)));
+  if (!found.empty()) set_backends(found);
   return errors;
 }
 
-NextHop::Lease NextHop::lease(Instant now) {
-  const int64_t until = down_until_us_.load(std::memory_order_acquire);
-  if (until != 0) {
-    if (now.us < until || probing_.exchange(true)) return Lease::none;
-    connections_.fetch_add(1, std::memory_order_relaxed);
-    return Lease::probe;
+// The text says address and port, and so who it is. The first of several alike counts.
+void NextHop::set_backends(const std::vector<Candidate>& found) {
+  const std::lock_guard lock(mutex_);
+  const BackendList old = backends();
+  auto list = std::make_shared<Backends>();
+  for (const Candidate& candidate : found) {
+    const auto is_it = [&](const auto& b) { return b->text() == candidate.text; };
+    if (list->size() == limits::backends_max) break;
+    if (std::ranges::any_of(*list, is_it)) continue;
+    if (const auto kept = std::ranges::find_if(*old, is_it); kept != old->end()) {
+      (*kept)->set_preference(candidate.preference);
+      list->push_back(*kept);
+    } else {
+      list->push_back(std::make_shared<Backend>(candidate, backend_limits_, ++seed_));
+    }
   }
-  const uint32_t limit = std::min(connections_max_, window_.load(std::memory_order_relaxed));
-  if (connections_.fetch_add(1, std::memory_order_relaxed) >= limit) {
-    connections_.fetch_sub(1, std::memory_order_relaxed);
-    return Lease::none;
+  if (*list == *old) return;
+  backends_.store(BackendList(std::move(list)));
+  version_.fetch_add(1, std::memory_order_release);
+}
+
+bool NextHop::up() const {
+  return std::ranges::any_of(*backends(), [](const auto& b) { return b->up(); });
+}
+
+// With one recipient a transaction Postfix's limits are for each mailbox, not for the host.
+void NextHop::set_limits(const config::TransportLimits& limits) {
+  const bool by_mailbox = limits.recipients == 1;
+  limit_ = limits.rate_delay.us > 0 ? 1 : by_mailbox ? 0 : limits.concurrency;
+  rate_delay_us_ = limits.rate_delay.us;
+  const std::lock_guard lock(mutex_);
+  backend_limits_.initial = limits.initial;
+  backend_limits_.growth = limits.growth;
+  for (const auto& backend : *backends()) backend->set_limits(backend_limits_);
+}
+
+bool NextHop::lease(bool hungry) {
+  if (!hungry && handed_.load(std::memory_order_relaxed) > 0) return false;
+  const uint32_t most = limit();
+  if (connections_.fetch_add(1, std::memory_order_relaxed) < (most == 0 ? UINT32_MAX : most))
+    return true;
+  connections_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void NextHop::set_hungry(bool is) {
+  const std::lock_guard lock(mutex_);
+  hungry_ += is ? 1 : -1;
+  if (is) return;
+  // It has got one, or needs none any more.
+  handed_ = std::clamp(handed_ - 1, 0, hungry_.load());
+}
+
+bool NextHop::hand_over() {
+  if (hungry_.load(std::memory_order_relaxed) <= handed_.load(std::memory_order_relaxed))
+    return false;
+  const std::lock_guard lock(mutex_);
+  if (hungry_ <= handed_) return false;
+  ++handed_;
+  return true;
+}
+
+void NextHop::delivered(Instant now) {
+  if (const Duration delay = rate_delay(); delay.us > 0) next_delivery_us_ = (now + delay).us;
+}
+
+bool NextHop::lacks_smtputf8() const {
+  return std::ranges::any_of(*backends(), [](const auto& b) { return b->lacks_smtputf8(); });
+}
+
+uint64_t NextHop::size_limit() const {
+  uint64_t least = 0;
+  for (const auto& backend : *backends()) {
+    const uint64_t limit = backend->size_limit();
+    if (limit != 0 && (least == 0 || limit < least)) least = limit;
   }
-  return Lease::connection;
-}
-
-bool NextHop::reached() {
-  failures_.store(0, std::memory_order_relaxed);
-  probing_.store(false);
-  return down_until_us_.exchange(0) != 0;
-}
-
-// Connections that were opened together fail together: that is one failure, and the timer that the
-// first of them has set stays. Only a probe's failure lengthens it.
-bool NextHop::failed(Instant now, Lease lease) {
-  if (lease == Lease::connection && !up()) return false;
-  const uint32_t failures = failures_.fetch_add(1, std::memory_order_relaxed);
-  const Duration wait = std::min(probe_first * (int64_t{1} << std::min(failures, 6U)), probe_last);
-  Prng prng(jitter_.fetch_add(1, std::memory_order_relaxed));
-  const int64_t spread = static_cast<int64_t>(prng.below(static_cast<uint64_t>(wait.us / 4) + 1));
-  window_.store(window_initial, std::memory_order_relaxed);
-  const int64_t before = down_until_us_.exchange((now + wait).us + spread);
-  probing_.store(false);
-  return before == 0;
-}
-
-void NextHop::probe_now(Instant now) {
-  int64_t until = down_until_us_.load(std::memory_order_relaxed);
-  if (until > now.us) down_until_us_.compare_exchange_strong(until, now.us);
-}
-
-void NextHop::delivered() {
-  const uint32_t window = window_.load(std::memory_order_relaxed);
-  if (window < connections_max_) window_.store(window + 1, std::memory_order_relaxed);
+  return least;
 }
 
 }  // namespace mx::relay

@@ -1,73 +1,84 @@
-// engine/relay/next_hop.h - the state of a next hop, shared by all shards: its addresses, whether
-// it is up, and how many connections there may be.
+// engine/relay/next_hop.h - a next hop: the backends that mail for it may go to, and how many
+// connections there may be to all of them together. Shared by all shards.
 //
-// Destinations, not messages, wait: while the next hop is down, connections are refused here until
-// its timer is over, then one probe is let through; queued messages cost nothing meanwhile. After a
-// recovery the number of connections ramps up with each success.
+// Each backend has its own state (backend.h). The next hop is down when none of them is up. Mail
+// is spread over those of the best preference that are up; which one gets a message is the shard's
+// to decide (lanes.h).
 //
-// Threads: all functions from any thread; atomics, the address list by atomic pointer.
+// When connections are scarce, a shard that has work and none is hungry: one of another shard is
+// handed over once it has been used for a while, and meanwhile only the hungry get one.
+//
+// Threads: all functions from any thread; resolve() and set_backends() from one at a time.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
-#include "engine/config/settings.h"
-#include "engine/io/endpoint.h"
-#include "proto/base/prng.h"
-#include "proto/base/time.h"
+#include "engine/relay/backend.h"
 
 namespace mx::relay {
 
-struct Candidate {
-  io::Endpoint endpoint;
-  std::string text;  // "host[1.2.3.4]:25", as in log lines
-};
-using Candidates = std::shared_ptr<const std::vector<Candidate>>;
+using Backends = std::vector<std::shared_ptr<Backend>>;
+using BackendList = std::shared_ptr<const Backends>;
 
 class NextHop {
  public:
-  NextHop(std::vector<config::NextHop> hosts, uint32_t connections_max, uint64_t seed);
+  // `ordered`: hosts are tried as listed; else they share the load.
+  NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t connections_max,
+          uint64_t seed);
 
   // Looks the hosts' addresses up (blocking: the main thread's work, or before the shards run).
   // When nothing is found the old list stays. Returns what went wrong, empty when all is well.
   std::string resolve();
   bool needs_resolving() const { return has_names_; }
-  Candidates candidates() const { return candidates_.load(); }
+  // What a look-up has found. A backend that stays keeps its state and its connections.
+  void set_backends(const std::vector<Candidate>& found);
 
-  enum class Lease : uint8_t { none, connection, probe };
-  // Asks for one more connection. What is given must be returned by give_back().
-  Lease lease(Instant now);
-  void give_back() { connections_.fetch_sub(1, std::memory_order_relaxed); }
-  // What became of it. True when the state changed (the caller logs).
-  bool reached();
-  bool failed(Instant now, Lease lease);
-  void delivered();  // the ramp goes on
-  // While down: the next probe may go at once.
-  void probe_now(Instant now);
-
-  bool up() const { return down_until_us_.load(std::memory_order_relaxed) == 0; }
-  // When the next probe may go; only meaningful while down.
-  Instant retry_at() const { return {down_until_us_.load(std::memory_order_relaxed)}; }
-  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  BackendList backends() const { return backends_.load(); }
+  // Is another when backends() is another.
+  uint32_t version() const { return version_.load(std::memory_order_acquire); }
+  bool up() const;
   const std::string& name() const { return name_; }
+
+  // What the transport that leads here says.
+  void set_limits(const config::TransportLimits& limits);
+  // One more connection for mail, over all backends. What is given must be returned.
+  bool lease(bool hungry);
+  void give_back() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }  // 0: none
+  void set_hungry(bool is);
+  // A connection that has been used for a while: is it to be closed for a hungry shard?
+  bool hand_over();
+
+  // Destination rate delay: when the next delivery may begin.
+  Duration rate_delay() const { return {rate_delay_us_.load(std::memory_order_relaxed)}; }
+  Instant next_delivery() const { return {next_delivery_us_.load(std::memory_order_relaxed)}; }
+  void delivered(Instant now);
+
+  // What all backends take, as far as their EHLO was heard.
+  bool lacks_smtputf8() const;
+  uint64_t size_limit() const;  // 0: none
 
  private:
   // constant after construction
   std::vector<config::NextHop> hosts_;
-  uint32_t connections_max_;
   std::string name_;
-  bool has_names_ = false;
+  bool ordered_, has_names_ = false;
+  // under the mutex
+  mutable std::mutex mutex_;
+  BackendLimits backend_limits_;
+  uint64_t seed_;
   // shared
-  std::atomic<Candidates> candidates_;
-  std::atomic<uint32_t> connections_{0};
-  std::atomic<uint32_t> window_;
-  std::atomic<uint32_t> failures_{0};
-  std::atomic<int64_t> down_until_us_{0};  // 0: up
-  std::atomic<bool> probing_{false};
-  std::atomic<uint64_t> jitter_;
+  std::atomic<BackendList> backends_;
+  std::atomic<uint32_t> version_{0};
+  std::atomic<uint32_t> limit_{0}, connections_{0};
+  std::atomic<int32_t> hungry_{0}, handed_{0};  // handed_: on their way to the hungry
+  std::atomic<int64_t> rate_delay_us_{0}, next_delivery_us_{0};
 };
 
 }  // namespace mx::relay

@@ -16,7 +16,9 @@ void Outbound::flush() {
 }
 
 void Outbound::probe_now() {
-  for (const auto& d : destinations_) d->hop.probe_now(loop_.now());
+  for (const auto& d : destinations_)
+    for (const auto& lane : d->lanes.all()) lane->backend->probe_now(loop_.now(), this);
+  arm_health(loop_.now());
 }
 
 Outbound::Steered Outbound::steer(Steer what, queue::MessageId id) {
@@ -84,11 +86,12 @@ void Outbound::drop_stale_turns() {
   schedule_.erase_if(is_stale);
   for (const auto& d : destinations_) {
     std::erase_if(d->retries, turn_is_stale);
-    std::erase_if(d->fresh, [&](const Work& work) {
-      const bool stale = is_stale(work.id, work.attempts);
-      if (stale && work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);
-      return stale;
-    });
+    for (auto* list : {&d->fresh, &d->again})
+      std::erase_if(*list, [&](const Work& work) {
+        const bool stale = is_stale(work.id, work.attempts);
+        if (stale && work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);
+        return stale;
+      });
   }
 }
 

@@ -15,8 +15,11 @@ namespace {
 
 using Need = smtp::Client::Need;
 
-constexpr Duration idle_time = seconds(2);  // smtp_connection_cache_time_limit
 constexpr uint32_t route_reads_max = 16;
+// A backend that has not greeted by then is passed over, if there is another.
+constexpr Duration opening_patience = seconds(1);
+// A connection is used for so long before it may have to go for a shard that has none.
+constexpr Duration own_time = seconds(1);
 
 }  // namespace
 
@@ -35,6 +38,7 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       notices_(loop, spool, log, counters) {
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
+  health_timer_.kind = timer_health;
   first_wall_ = loop_.wall();
   first_now_ = loop_.now();
 }
@@ -42,6 +46,7 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
 Outbound::~Outbound() {
   loop_.timers.cancel(schedule_timer_);
   loop_.timers.cancel(sweep_timer_);
+  loop_.timers.cancel(health_timer_);
   connections_.each([&](uint32_t, Connection& c) { loop_.timers.cancel(c.timer); });
   route_reads_.each([](uint32_t, RouteRead& read) { std::free(read.window); });
 }
@@ -58,64 +63,94 @@ void Outbound::pump() {
 }
 
 void Outbound::pump(Destination& d) {
+  if (d.version != d.hop.version()) set_lanes(d);
+  if (work_waits(d)) probe_due(d);
+  if (!d.again.empty()) pump_again(d);
   while (work_waits(d)) {
-    if (Connection* c = take_idle(d)) {
-      assign(*c);
-      advance(*c);
-      settle(*c);
+    Lane* warm = nullptr;
+    if (Lane* lane = d.lanes.take_turn(&warm)) {
+      if (warm != nullptr) open_connection(d, *warm);
+      if (Connection* c = take_idle(*lane)) {
+        assign(*c);
+        advance(*c);
+        settle(*c);
+      }
       continue;
     }
     // Retries that came due are counted as ready only when they are taken: one at least waits here.
     const size_t ready = takes_schedule(d) ? schedule_.ready_count() : 0;
     const size_t waiting = std::max<size_t>(1, d.fresh.size() + d.retries.size() + ready);
-    if (d.opening >= waiting || !open_connection(d)) break;
+    if (d.lanes.hopeful() >= waiting || !open_connection(d)) break;
   }
+  see_to_hunger(d);
 }
 
+// To the eligible backend with the fewest connections that has room.
 bool Outbound::open_connection(Destination& d) {
-  if (connections_.used() == connections_.limit()) return false;
-  const NextHop::Lease lease = d.hop.lease(loop_.now());
-  if (lease == NextHop::Lease::none) return false;
-  uint32_t slot = 0;
-  Connection* c = connections_.make(&slot, connections_.next_slot(), d, settings_);
-  MX_ASSERT(c != nullptr);
-  c->probe = lease == NextHop::Lease::probe;
-  c->candidates = d.hop.candidates();
-  ++d.opening;
-  counters_.backend_connections.set(connections_.used());
-  connect_next(*c);
-  settle(*c);
-  return true;
+  Lanes::Choice order;
+  d.lanes.order_to_open(order);
+  return std::ranges::any_of(order, [&](Lane* lane) { return open_connection(d, *lane); });
 }
 
-void Outbound::connect_next(Connection& c) {
+bool Outbound::open_connection(Destination& d, Lane& lane) {
+  if (connections_.used() == connections_.limit() || !d.hop.lease(d.hungry)) return false;
+  const std::optional<Backend::Period> period = lane.backend->lease();
+  if (period)
+    open(d, lane, *period, false);
+  else
+    d.hop.give_back();
+  return period.has_value();
+}
+
+// With the leases that it needs; a probe has none of the next hop's.
+void Outbound::open(Destination& d, Lane& lane, Backend::Period period, bool probe) {
+  std::shared_ptr<Lane> shared;
+  for (const auto& each : d.lanes.all())
+    if (each.get() == &lane) shared = each;
+  MX_ASSERT(shared != nullptr);
+  uint32_t slot = 0;
+  Connection* c =
+      connections_.make(&slot, connections_.next_slot(), d, std::move(shared), settings_);
+  MX_ASSERT(c != nullptr);
+  c->period = period;
+  c->probe = probe;
+  c->counted = !probe;
+  c->begun = loop_.now();
+  ++lane.opening;
+  counters_.backend_connections.set(connections_.used());
+  connect(*c);
+  settle(*c);
+}
+
+void Outbound::connect(Connection& c) {
   const config::RelaySettings& relay = c.settings->relay;
-  const auto unusable = [&] {
-    const bool v6 = (*c.candidates)[c.candidate].endpoint.is_ipv6();
-    return v6 ? !relay.ipv6 : !relay.ipv4;
-  };
-  while (c.candidate < c.candidates->size() && unusable()) ++c.candidate;
-  if (c.candidate >= c.candidates->size()) {
-    hop_failed(c, c.candidates->empty() ? "its address is not known yet" : "no address answers");
-    return;
-  }
-  const Candidate& to = (*c.candidates)[c.candidate];
-  auto fd = io::connecting_socket(to.endpoint);
-  if (!fd) {
-    hop_failed(c, fd.error());
-    return;
-  }
-  if (!bind_source(fd->get(), to.endpoint, relay)) {
-    hop_failed(c, "smtp_bind_address can't be used");
-    return;
-  }
+  const io::Endpoint& to = c.lane->backend->endpoint();
+  auto fd = io::connecting_socket(to);
+  if (!fd) return open_failed(c, fd.error());
+  if (!bind_source(fd->get(), to, relay)) return open_failed(c, "smtp_bind_address can't be used");
   c.fd = std::move(*fd);
   c.connecting = true;
   ++c.in_flight;
-  loop_.ring.connect(c.fd.get(), to.endpoint.raw(), to.endpoint.length,
-                     connections_.op(op_connect, c.slot));
-  const Duration timeout = c.settings->relay.connect_timeout;
-  loop_.timers.arm(c.timer, loop_.now() + (timeout.us > 0 ? timeout : seconds(600)));
+  loop_.ring.connect(c.fd.get(), to.raw(), to.length, connections_.op(op_connect, c.slot));
+  arm_opening(c, relay.connect_timeout.us > 0 ? relay.connect_timeout : seconds(600));
+}
+
+// Where there is another backend, patience ends before the time-out does.
+void Outbound::arm_opening(Connection& c, Duration timeout) {
+  c.deadline = loop_.now() + timeout;
+  const bool patient = c.stalled || c.probe || c.destination.lanes.all().size() == 1;
+  loop_.timers.arm(c.timer,
+                   patient ? c.deadline : std::min(c.deadline, c.begun + opening_patience));
+}
+
+// The timer of one that is being opened: true when it was only patience that ended.
+bool Outbound::has_stalled(Connection& c) {
+  if (c.ready_once || c.stalled || loop_.now() >= c.deadline) return false;
+  c.stalled = true;
+  ++c.lane->stalled;
+  c.lane->backend->stalled(true);
+  loop_.timers.arm(c.timer, c.deadline);
+  return true;
 }
 
 // smtp_bind_address: without _enforce an address that can't be used is passed over, as in Postfix.
@@ -133,37 +168,26 @@ void Outbound::on_connected(Connection& c, int result) {
   c.connecting = false;
   if (c.closing) return;
   if (result == 0) {
-    c.connected = loop_.now();
     receive(c);
-    loop_.timers.arm(c.timer, loop_.now() + c.client.timeout());
+    arm_opening(c, c.client.timeout());
     return;
   }
   const char* why = result == -ECANCELED ? "Connection timed out" : std::strerror(-result);
   log_.line("smtp", "connect to {}: {}", c.where(), why);
-  c.fd.reset();
-  if (c.candidate + 1 < c.candidates->size()) {
-    ++c.candidate;
-    connect_next(c);
-  } else {
-    hop_failed(c, fmt::format("{}: {}", c.where(), why));
-  }
+  open_failed(c, fmt::format("{}: {}", c.where(), why));
 }
 
-// No address of the next hop could be used: it is down until its timer lets a probe through.
-void Outbound::hop_failed(Connection& c, std::string_view why) {
-  const auto lease = c.probe ? NextHop::Lease::probe : NextHop::Lease::connection;
-  NextHop& hop = c.destination.hop;
-  if (hop.failed(loop_.now(), lease)) {
-    alarms_.raise(log_, alarm_of(c.destination),
-                  fmt::format("{}: {}; mail waits in the queue", hop.name(), why));
-    // Another shard may have reached it meanwhile.
-    if (hop.up()) alarms_.clear(log_, alarm_of(c.destination));
-  }
+// It did not get as far as EHLO.
+void Outbound::open_failed(Connection& c, std::string_view why) {
+  Backend& backend = *c.lane->backend;
+  const bool down = backend.failed(loop_.now(), c.period, c.begun, this);
+  if (!backend.up() && backend.is_timed_by(this)) arm_health(backend.probe_at());
+  if (down) went_down(c.destination, backend, why);
   begin_close(c);
 }
 
 void Outbound::receive(Connection& c) {
-  if (c.receiving || c.closing || c.restarting) return;
+  if (c.receiving || c.closing) return;
   c.receiving = true;
   ++c.in_flight;
   loop_.ring.recv_select(c.fd.get(), loop_.buffers->group(), true,
@@ -179,10 +203,10 @@ void Outbound::on_received(Connection& c, const io::Completion& completion) {
   }
   if (completion.result <= 0) {
     if (completion.flags & IORING_CQE_F_BUFFER) loop_.buffers->drop(completion);
-    if (!c.closing && !c.restarting) c.client.connection_lost();
+    if (!c.closing) c.client.connection_lost();
     return;
   }
-  if (!c.closing && !c.restarting) {
+  if (!c.closing) {
     c.replied = true;
     c.client.feed(as_text(loop_.buffers->received(completion)));
   } else {
@@ -202,7 +226,7 @@ void Outbound::on_sent(Connection& c, int result) {
     spool_.forget(std::exchange(c.lingering_slot, UINT32_MAX));
     c.window.reset();
   }
-  if (c.closing || c.restarting) return;
+  if (c.closing) return;
   if (!whole) {
     c.client.connection_lost();
     return;
@@ -215,7 +239,7 @@ void Outbound::on_sent(Connection& c, int result) {
 
 // Runs the machine until it has to wait for something outside.
 void Outbound::advance(Connection& c) {
-  while (!c.closing && !c.connecting && !c.restarting) {
+  while (!c.closing && !c.connecting) {
     if (c.client.need() == Need::closed) {
       session_over(c);
       return;
@@ -239,19 +263,54 @@ void Outbound::advance(Connection& c) {
       continue;
     }
     MX_ASSERT(c.client.need() == Need::ready);
-    if (!c.ready_once) {
-      c.ready_once = true;
-      --c.destination.opening;
-      if (c.destination.hop.reached()) alarms_.clear(log_, alarm_of(c.destination));
-    }
-    if (!c.busy) assign(c);
-    if (!c.busy || c.client.need() == Need::ready) break;  // idle, or reading back
+    if (!c.ready_once) became_ready(c);
+    if (!c.busy) next_work(c);
+    if (c.client.need() == Need::ready) break;  // idle, or reading back
   }
-  if (c.closing || c.connecting || c.restarting) return;
+  if (c.closing || c.connecting) return;
   receive(c);
-  Duration timeout = c.is_idle ? idle_time : c.client.timeout();
+  if (!c.ready_once) return arm_opening(c, c.client.timeout());
+  Duration timeout = c.is_idle ? c.settings->relay.idle_time : c.client.timeout();
   if (timeout.us <= 0) timeout = seconds(60);  // reading back from the journal
   loop_.timers.arm(c.timer, loop_.now() + timeout);
+}
+
+void Outbound::became_ready(Connection& c) {
+  c.ready_once = true;
+  --c.lane->opening;
+  ++c.lane->ready;
+  if (std::exchange(c.stalled, false)) {
+    --c.lane->stalled;
+    c.lane->backend->stalled(false);
+  }
+  if (c.lane->backend->ready(loop_.now(), c.client.capabilities()))
+    went_up(c.destination, *c.lane->backend);
+}
+
+// Free and ready: takes the next message, waits for one, or goes.
+void Outbound::next_work(Connection& c) {
+  Destination& d = c.destination;
+  if (c.probe) {  // what it was opened for is done
+    if (shutting_down_ || !work_waits(d) || !d.hop.lease(d.hungry)) return c.client.quit();
+    c.probe = false;
+    c.counted = true;
+  }
+  if (is_used_up(c)) return c.client.quit();
+  if (!d.again.empty() && take_again(c)) return;
+  if (d.hop.next_delivery() <= loop_.now() && d.lanes.is_eligible(*c.lane)) assign(c);
+  if (c.busy || c.is_idle) return;
+  c.is_idle = true;
+  c.lane->idle.push_back(c.slot);
+}
+
+// Postfix counts reuses: N of them are N + 1 deliveries.
+bool Outbound::is_used_up(Connection& c) {
+  if (c.deliveries == 0) return false;
+  const config::RelaySettings& relay = c.settings->relay;
+  const Duration used = loop_.now() - c.begun;
+  return !relay.reuse || c.lane->retired || used >= relay.reuse_time ||
+         (relay.reuse_count > 0 && c.deliveries > relay.reuse_count) ||
+         (used >= own_time && c.destination.hop.hand_over());
 }
 
 // The machine is closed: what it knows of the delivery is recorded, the connection goes.
@@ -266,21 +325,16 @@ void Outbound::session_over(Connection& c) {
     const smtp::Outcome& why = c.client.session_outcome();
     log_.line("smtp", "host {} refused to talk to me: {}", c.where(),
               observe::Peer{why.text.view()});
-    if (c.candidate + 1 < c.candidates->size()) {
-      c.restarting = true;  // settle() goes on with the next address
-      if (c.in_flight > 0) loop_.ring.cancel_fd(c.fd.get(), {});
-      return;
-    }
-    hop_failed(c, fmt::format("{}: {}", c.where(), why.text.view()));
+    open_failed(c, fmt::format("{}: {}", c.where(), why.text.view()));
     return;
   }
   begin_close(c);
 }
 
-Outbound::Connection* Outbound::take_idle(Destination& d) {
-  while (!d.idle.empty()) {
-    Connection* c = connections_.get(d.idle.back());
-    d.idle.pop_back();
+Outbound::Connection* Outbound::take_idle(Lane& lane) {
+  while (!lane.idle.empty()) {
+    Connection* c = connections_.get(lane.idle.back());
+    lane.idle.pop_back();
     if (!c || !std::exchange(c->is_idle, false) || c->closing) continue;
     return c;
   }
@@ -294,33 +348,26 @@ void Outbound::begin_close(Connection& c) {
   loop_.timers.cancel(c.timer);
   if (c.is_idle) {
     c.is_idle = false;
-    std::erase(c.destination.idle, c.slot);
+    std::erase(c.lane->idle, c.slot);
   }
-  if (!c.ready_once) --c.destination.opening;
+  --(c.ready_once ? c.lane->ready : c.lane->opening);
+  if (std::exchange(c.stalled, false)) {
+    --c.lane->stalled;
+    c.lane->backend->stalled(false);
+  }
   if (c.fd && c.in_flight > 0) loop_.ring.cancel_fd(c.fd.get(), {});
 }
 
 // The end of every entry into a connection: frees it when it is over. It is not touched after this.
 void Outbound::settle(Connection& c) {
   if (c.in_flight > 0) return;
-  if (!c.closing && std::exchange(c.restarting, false)) {
-    c.fd.reset();
-    ++c.candidate;
-    std::destroy_at(&c.client);
-    std::construct_at(&c.client, c.settings->relay.client);
-    connect_next(c);
-  }
-  if (!c.closing || c.in_flight > 0) return;
+  if (!c.closing) return;
   loop_.timers.cancel(c.timer);
   if (c.fd) loop_.ring.close(c.fd.release(), {});
-  c.destination.hop.give_back();
+  c.lane->backend->give_back(c.ready_once);
+  if (c.counted) c.destination.hop.give_back();
   connections_.free(c.slot);
   counters_.backend_connections.set(connections_.used());
-}
-
-// The usual next hop's alarm has a short name; those of others are told apart.
-std::string Outbound::alarm_of(const Destination& d) const {
-  return &d == relay_ ? "next-hop-down" : "next-hop-down " + d.hop.name();
 }
 
 void Outbound::on_completion(const io::Completion& completion) {
@@ -352,15 +399,16 @@ void Outbound::on_completion(const io::Completion& completion) {
 void Outbound::on_timer(io::Timer& timer) {
   if (timer.kind == timer_schedule) return;  // pump() follows in this turn
   if (timer.kind == timer_sweep) return sweep();
+  if (timer.kind == timer_health) return look_after_backends();
   Connection& c = connections_.at(timer.slot);
-  if (c.closing || c.restarting) return;
+  if (c.closing || has_stalled(c)) return;
   if (c.connecting) {
     loop_.ring.cancel_fd(c.fd.get(), {});
     return;
   }
   if (c.is_idle) {
     c.is_idle = false;
-    std::erase(c.destination.idle, c.slot);
+    std::erase(c.lane->idle, c.slot);
     c.client.quit();
     advance(c);
   } else if (c.reading) {
@@ -390,8 +438,7 @@ void Outbound::end_all() {
     if (c.busy) {
       obey_wish(c.info);
       release_message(c);
-      c.busy = false;
-      --c.destination.delivering;
+      end_delivery(c);
     }
     begin_close(c);
     settle(c);

@@ -6,7 +6,8 @@
 // on a connection to one next hop, which gets the recipients that go there, split into transactions
 // by the recipient limit and by envelope sender; then it goes on to the next hop that is left. What
 // is delivered becomes a mark in the journal; what is not waits in the schedule. A connection
-// serves many messages and is closed after a short idle time.
+// serves many messages and is closed after a short idle time. Which backend of a next hop gets a
+// message: lanes.h.
 //
 // A receive is always prepared on an open connection, also while a body is being sent, so that a
 // reply that comes before the end of data is seen as what it is (V62). Owner and threads: one
@@ -30,6 +31,7 @@
 #include "engine/observe/log.h"
 #include "engine/policy/route.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/lanes.h"
 #include "engine/relay/next_hops.h"
 #include "engine/relay/notices.h"
 #include "engine/spool/spool.h"
@@ -51,8 +53,9 @@ constexpr bool is_relay_op(uint8_t kind) {
 inline constexpr uint8_t timer_connection = 32;
 inline constexpr uint8_t timer_schedule = 33;
 inline constexpr uint8_t timer_sweep = 34;
+inline constexpr uint8_t timer_health = 35;
 constexpr bool is_relay_timer(uint8_t kind) {
-  return kind >= timer_connection && kind <= timer_sweep;
+  return kind >= timer_connection && kind <= timer_health;
 }
 
 class Outbound {
@@ -62,6 +65,8 @@ class Outbound {
   ~Outbound();
 
   void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
+  // Of class relay.
+  const NextHop& next_hop() const { return relay_->hop; }
   // A message that has just become durable; `message_slot` in Spool::messages() or UINT32_MAX.
   void add(queue::MessageId id, uint32_t message_slot) { incoming_.push_back({id, message_slot}); }
   // A message found by recovery.
@@ -112,6 +117,8 @@ class Outbound {
     uint32_t message_slot;
     uint16_t attempts = 0;  // see queue::Turn
     Mask visited = 0;       // where it has been in this attempt
+    // Whose answer was "later" in this attempt: only another backend of the next hop is worth it.
+    const Backend* tried = nullptr;
   };
   // A next hop as this shard sees it.
   struct Destination {
@@ -120,10 +127,12 @@ class Outbound {
     uint32_t index;
     std::deque<Work> fresh;
     std::deque<queue::Turn> retries;
-    std::vector<uint32_t> idle;
-    uint32_t opening = 0;  // connections that are not ready for their first message yet
+    std::deque<Work> again;  // once more at another backend, in the same attempt
+    Lanes lanes;
+    uint32_t version = 0;  // of the hop's backends, that lanes are of
     uint32_t delivering = 0;
     bool fresh_turn = true;
+    bool hungry = false;  // has work and no connection
   };
   // A message's commit being read back to route it.
   struct RouteRead {
@@ -134,20 +143,38 @@ class Outbound {
 
   // connections
   bool open_connection(Destination& d);
-  void connect_next(Connection& c);
+  bool open_connection(Destination& d, Lane& lane);
+  void open(Destination& d, Lane& lane, Backend::Period period, bool probe);
+  void connect(Connection& c);
+  void arm_opening(Connection& c, Duration timeout);
+  bool has_stalled(Connection& c);
   void on_connected(Connection& c, int result);
   void on_sent(Connection& c, int result);
   void on_received(Connection& c, const io::Completion& completion);
   void advance(Connection& c);
+  void became_ready(Connection& c);
+  void next_work(Connection& c);
+  bool is_used_up(Connection& c);
   void session_over(Connection& c);
-  std::string alarm_of(const Destination& d) const;
-  void hop_failed(Connection& c, std::string_view why);
+  void open_failed(Connection& c, std::string_view why);
   void receive(Connection& c);
   void begin_close(Connection& c);
   void settle(Connection& c);
-  Connection* take_idle(Destination& d);
+  Connection* take_idle(Lane& lane);
   bool bind_source(int fd, const io::Endpoint& to, const config::RelaySettings& relay);
+  // health of backends
+  void set_lanes(Destination& d);
+  bool is_watched(const Destination& d) const;
+  void probe_due(Destination& d);
+  void look_after_backends();
+  void arm_health(Instant at);
+  void went_down(Destination& d, const Backend& backend, std::string_view why);
+  void went_up(Destination& d, const Backend& backend);
+  std::string alarm_of(const Destination& d) const;
+  static std::string alarm_of(const Backend& backend);
+  void see_to_hunger(Destination& d);
   // routes
+  void set_next_hops();
   Destination* destination(const std::vector<config::NextHop>& hosts);
   Destination* find_destination(const policy::Route& route);
   policy::Route route_of(std::string_view address, Destination** to);
@@ -184,6 +211,10 @@ class Outbound {
   std::optional<Instant> due(Destination& d);
   bool takes_schedule(const Destination& d) const { return single_ && &d == relay_; }
   void pump(Destination& d);
+  void pump_again(Destination& d);
+  bool take_again(Connection& c);
+  bool may_go_again(const Connection& c) const;
+  bool is_refused(queue::MessageId id, uint32_t recipient) const;
   void assign(Connection& c);
   void begin_delivery(Connection& c, const Work& work);
   void read_record(Connection& c, const queue::Extent& extent);
@@ -200,6 +231,7 @@ class Outbound {
   bool report_success(Connection& c, uint32_t position);
   void release_message(Connection& c);
   void put_back(Connection& c);
+  void end_delivery(Connection& c);
   void arm_schedule();
 
   io::Loop& loop_;
@@ -221,7 +253,7 @@ class Outbound {
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;
   std::map<queue::MessageId, Steer> wishes_;  // for messages that are being tried
-  io::Timer schedule_timer_, sweep_timer_;
+  io::Timer schedule_timer_, sweep_timer_, health_timer_;
   uint32_t sweep_cursor_ = 0;
   WallTime first_wall_;  // … and the same moment by the clock that never jumps
   Instant first_now_;

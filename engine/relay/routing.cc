@@ -24,25 +24,39 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   notices_.set_snapshot(snapshot_, settings_);
   loop_.timers.arm(sweep_timer_, loop_.now() + sweep_interval());
   schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
-  Destination* const relay = destination(settings_->relay.relay_hosts);
-  Destination* const other = destination(settings_->relay.default_hosts);
-  const bool moved = relay_ != nullptr && (relay != relay_ || other != default_);
-  if (relay == nullptr || other == nullptr) {
-    log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
-  } else {
-    relay_ = relay;
-    default_ = other;
-  }
-  MX_ASSERT(relay_ != nullptr && default_ != nullptr);  // the first ones always have room
+  const Destination* const was_relay = relay_;
+  const Destination* const was_default = default_;
+  set_next_hops();
+  const bool moved = was_relay != nullptr && (was_relay != relay_ || was_default != default_);
   single_ = relay_ == default_ && snapshot_->policy.transport_maps.empty();
   named_.clear();  // known_tcp_ports may be another
   if (!moved) return;
   // The old next hop may be dead for good: what waits for it is routed anew.
   for (const auto& d : destinations_) {
     incoming_.insert(incoming_.end(), d->fresh.begin(), d->fresh.end());
+    incoming_.insert(incoming_.end(), d->again.begin(), d->again.end());
     d->fresh.clear();
+    d->again.clear();
     for (const queue::Turn& turn : std::exchange(d->retries, {})) schedule_.add_ready(turn);
   }
+}
+
+// Where both classes lead to one next hop, the transport of class relay has its limits.
+void Outbound::set_next_hops() {
+  const config::RelaySettings& settings = settings_->relay;
+  Destination* const relay = destination(settings.relay_hosts);
+  Destination* const other = destination(settings.default_hosts);
+  if (relay == nullptr || other == nullptr) {
+    log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
+  } else {
+    if (relay != relay_) alarms_.clear(log_, "next-hop-down");  // the name is another's now
+    relay_ = relay;
+    default_ = other;
+  }
+  MX_ASSERT(relay_ != nullptr && default_ != nullptr);  // the first ones always have room
+  default_->hop.set_limits(settings.limits(settings.default_class_by_relay));
+  relay_->hop.set_limits(settings.limits(!settings.relay_class_by_smtp));
+  for (const auto& d : destinations_) set_lanes(*d);
 }
 
 // nullptr: there are too many.
@@ -54,6 +68,7 @@ Outbound::Destination* Outbound::destination(const std::vector<config::NextHop>&
   static_assert(limits::next_hops_max <= 64);  // bits of a Mask
   destinations_.push_back(
       std::make_unique<Destination>(*hop, static_cast<uint32_t>(destinations_.size())));
+  set_lanes(*destinations_.back());
   return destinations_.back().get();
 }
 
@@ -70,6 +85,8 @@ Outbound::Destination* Outbound::find_destination(const policy::Route& route) {
     log_.line("smtp", "warning: transport_maps: {}", observe::Peer{hosts.error()});
   else if (!hosts->empty() && (found = destination(*hosts)) == nullptr)
     log_.line("smtp", "warning: transport_maps: more than {} next hops", limits::next_hops_max);
+  if (found != nullptr && found != relay_ && found != default_)
+    found->hop.set_limits(relay.limits(route.relay));
   named_.emplace(text, found);
   return found;
 }
@@ -184,10 +201,10 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     chosen = relay_;  // tells of the damage
   } else {
     each_pending([&](uint32_t, std::string_view address) {
-      if (chosen != nullptr && chosen->hop.up()) return;
+      if (chosen != nullptr && chosen->lanes.up()) return;
       Destination* to = nullptr;
       route_of(address, &to);
-      if (to != nullptr && (chosen == nullptr || to->hop.up())) chosen = to;
+      if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
     });
   }
   if (chosen != nullptr) {

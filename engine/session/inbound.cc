@@ -231,6 +231,8 @@ void Inbound::decide(Session& s) {
     rename(s, *question.client);
     if (s.server.need() != smtp::Need::verdict) return;
   }
+  if (question.stage == smtp::Stage::helo && next_hop_ != nullptr)
+    s.server.set_onward({next_hop_->lacks_smtputf8(), next_hop_->size_limit()});
   if (const auto verdict = over_rate(s, question.stage)) return s.server.answer(*verdict);
   policy::SessionFacts facts;
   if (s.named) {

@@ -23,6 +23,7 @@
 #include "engine/policy/decide.h"
 #include "engine/policy/expand.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/next_hop.h"
 #include "engine/session/client_table.h"
 #include "engine/session/intake.h"
 #include "engine/spool/spool.h"
@@ -58,6 +59,8 @@ class Inbound {
   // Transactions that began with an older snapshot go on with the present one. Every answer of
   // policy is a function of its question alone, so that changes nothing but later answers.
   void renew_snapshots();
+  // Where mail of class relay goes: what its backends do not take is not offered to clients.
+  void set_next_hop(const relay::NextHop& next_hop) { next_hop_ = &next_hop; }
   // Takes over an accepted socket.
   void adopt(io::Fd fd, const io::Endpoint& peer);
   void on_completion(const io::Completion& completion);
@@ -125,6 +128,7 @@ class Inbound {
   ClientTable& clients_;
   policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
+  const relay::NextHop* next_hop_ = nullptr;
   io::SlotPool<Session> sessions_;
   mail::EnvelopeWriter envelope_;  // of the message at hand
   policy::Expansion expansion_;    // the same

@@ -70,7 +70,8 @@ spool::QueuedMessage row_of(Shard& s, const queue::MessageInfo& info) {
 }  // namespace
 
 Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
-                 spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
+                 spool::SegmentFiles& files, queue::SegmentPool& pool,
+                 const relay::NextHop& next_hop, const relay::NextHops& next_hops,
                  const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards)
     : path_(std::move(queue_directory) + "/ringmx.sock"),
       log_(log.make_stream()),
@@ -78,6 +79,7 @@ Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms
       files_(files),
       pool_(pool),
       next_hop_(next_hop),
+      next_hops_(next_hops),
       publisher_(publisher),
       shards_(shards),
       reader_(files, files.geometry().segment_bytes) {}
@@ -203,9 +205,9 @@ bool Control::status(int client) {
     out += fmt::format("{}\"{}\":{}", &row == rows.data() ? "" : ",", row.name, row.sum);
   out += fmt::format(
       "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
-      "\"next_hop_up\":{},\"snapshots\":{},\"publications\":{},\"tables\":[",
+      "\"next_hop_up\":{},\"next_hops\":[{}],\"snapshots\":{},\"publications\":{},\"tables\":[",
       shards_.size(), pool_.free_segments(), pool_.free_bytes(), spool::quoted(next_hop_.name()),
-      next_hop_.up(), publisher_.alive(), publisher_.publications());
+      next_hop_.up(), next_hops(), publisher_.alive(), publisher_.publications());
   bool first = true;
   const policy::SnapshotPointer newest = publisher_.newest();  // held while it is walked
   for (const policy::TablePointer& table : newest->tables) {
@@ -222,6 +224,38 @@ bool Control::status(int client) {
     first = false;
   }
   return send_all(client, out + "]}\n");
+}
+
+// Each next hop with its backends; times in seconds from now.
+std::string Control::next_hops() const {
+  using State = relay::Backend::State;
+  const Instant now = io::now();
+  std::string out;
+  for (const relay::NextHop* hop : next_hops_.all()) {
+    std::string rows;
+    for (const auto& backend : *hop->backends()) {
+      const State state = backend->state();
+      rows += fmt::format(
+          "{}{{\"host\":{},\"state\":\"{}\",\"preference\":{},\"connections\":{},\"window\":{},"
+          "\"failures\":{}",
+          rows.empty() ? "" : ",", spool::quoted(backend->text()),
+          state == State::up     ? "up"
+          : state == State::down ? "down"
+                                 : "probing",
+          backend->preference(), backend->connections(), backend->window(), backend->failures());
+      if (backend->since().us > 0)
+        rows += fmt::format(",\"for_s\":{}", (now - backend->since()).us / 1'000'000);
+      if (state == State::down)
+        rows += fmt::format(",\"next_probe_s\":{}",
+                            std::max<int64_t>((backend->probe_at() - now).us, 0) / 1'000'000);
+      rows += "}";
+    }
+    out +=
+        fmt::format("{}{{\"name\":{},\"up\":{},\"connections\":{},\"limit\":{},\"backends\":[{}]}}",
+                    out.empty() ? "" : ",", spool::quoted(hop->name()), hop->up(),
+                    hop->connections(), hop->limit(), rows);
+  }
+  return out;
 }
 
 bool Control::page(Shard& shard, uint32_t& cursor, std::vector<spool::QueuedMessage>& into) {

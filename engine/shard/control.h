@@ -22,7 +22,7 @@
 #include "engine/observe/alarms.h"
 #include "engine/observe/log.h"
 #include "engine/policy/publisher.h"
-#include "engine/relay/next_hop.h"
+#include "engine/relay/next_hops.h"
 #include "engine/shard/control_request.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/queue_reader.h"
@@ -34,8 +34,9 @@ namespace mx::shard {
 class Control {
  public:
   Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
-          spool::SegmentFiles& files, queue::SegmentPool& pool, relay::NextHop& next_hop,
-          const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards);
+          spool::SegmentFiles& files, queue::SegmentPool& pool, const relay::NextHop& next_hop,
+          const relay::NextHops& next_hops, const policy::Publisher& publisher,
+          std::vector<std::unique_ptr<Shard>>& shards);
   ~Control();
   // Makes the socket: from then on clients can connect, and wait. Empty, or why not.
   std::string bind();
@@ -54,6 +55,7 @@ class Control {
   bool take_request(Waiting& client);
   bool serve(int client, std::string_view line);
   bool status(int client);
+  std::string next_hops() const;
   bool list(int client, const Selection& selection);
   bool flush(int client);
   bool steer(int client, const Request& request);
@@ -68,7 +70,8 @@ class Control {
   observe::Alarms& alarms_;
   spool::SegmentFiles& files_;
   queue::SegmentPool& pool_;
-  relay::NextHop& next_hop_;
+  const relay::NextHop& next_hop_;  // of class relay
+  const relay::NextHops& next_hops_;
   const policy::Publisher& publisher_;
   std::vector<std::unique_ptr<Shard>>& shards_;
   spool::QueueReader reader_;

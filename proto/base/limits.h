@@ -70,6 +70,8 @@ inline constexpr uint32_t alias_depth_max = 100;
 inline constexpr uint32_t envelope_address_bytes_max = 1024;
 // Places that mail goes to: relayhost, and what transport_maps names.
 inline constexpr uint32_t next_hops_max = 64;
+// Addresses of one of them.
+inline constexpr uint32_t backends_max = 32;
 
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;

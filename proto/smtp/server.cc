@@ -264,7 +264,7 @@ void Server::refuse_body(std::initializer_list<std::string_view> refusal) {
 // BDAT is answered when its chunk has gone by, so that nothing in it is taken for a command (V25,
 // V26). A client that has been told the limit and sends far more than it is cut off (V24).
 void Server::refuse_chunk(std::initializer_list<std::string_view> refusal) {
-  const uint64_t limit = settings_->message_size_limit;
+  const uint64_t limit = size_limit();
   const bool too_much = limit > 0 && (tx_.chunk_bytes > limit + limit / 2 ||
                                       chunk_.bytes > limit + limit / 2 - tx_.chunk_bytes);
   tx_.chunk_bytes += chunk_.bytes;

@@ -104,6 +104,12 @@ struct ClientRights {
   EhloKeywords discard = 0;  // keywords that it is not told of
 };
 
+// What the place that mail goes on to takes, as far as it is known.
+struct Onward {
+  bool no_smtputf8 = false;
+  uint64_t size_limit = 0;  // of a message; 0: none
+};
+
 // What the owner saw of the body.
 struct BodyFacts {
   uint64_t size = 0;              // unstuffed bytes
@@ -143,6 +149,13 @@ class Server {
   }
   // In the place of what the settings say for everybody.
   void set_rights(const ClientRights& rights) { rights_ = rights; }
+  // Offered from the next HELO or EHLO on, and held to.
+  void set_onward(const Onward& onward) { onward_ = onward; }
+  // The limit of a message's size where message_size_limit is `own`; 0: none.
+  uint64_t size_limit(uint64_t own) const {
+    return own == 0 || (onward_.size_limit != 0 && onward_.size_limit < own) ? onward_.size_limit
+                                                                             : own;
+  }
   // Starts the dialogue: need() becomes verdict(connect). `client_spoke_first`: bytes were readable
   // before the banner (unauthorised pipelining).
   void connected(bool client_spoke_first);
@@ -219,7 +232,10 @@ class Server {
   void chunk_skipped();
   bool by_chunks() const { return tx_.chunks == Transaction::Chunks::received; }
   bool discards(EhloKeywords keyword) const { return (rights_.discard & keyword) != 0; }
-  bool smtputf8() const { return settings_->smtputf8 && !discards(ehlo_smtputf8); }
+  bool smtputf8() const {
+    return settings_->smtputf8 && !discards(ehlo_smtputf8) && !onward_.no_smtputf8;
+  }
+  uint64_t size_limit() const { return size_limit(settings_->message_size_limit); }
 
   // Commands (server_commands.cc); `arguments` is the line behind the verb, blanks around it gone.
   static const Command& find_command(std::string_view verb);
@@ -279,6 +295,7 @@ class Server {
   uint64_t skip_ = 0;              // bytes still to come of a chunk that was refused
   SmallVector<char, 16> refusal_;  // the reply that waits for them
   ClientRights rights_;
+  Onward onward_;
   std::unique_ptr<ClientAttributes> attributes_;  // XCLIENT's, while the owner is asked
   std::unique_ptr<ForwardedAttributes> forwarded_;
   bool ehlo_ = false;   // the greeting that policy is asked about is EHLO

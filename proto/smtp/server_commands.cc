@@ -109,7 +109,7 @@ void Server::greet() {
   };
   line(0, {settings_->hostname});
   line(ehlo_pipelining, {"PIPELINING"});
-  const uint64_t limit = settings_->message_size_limit;
+  const uint64_t limit = size_limit();
   const Decimal size(limit);
   line(ehlo_size, {"SIZE", limit == 0 ? "" : " ", limit == 0 ? "" : size.view()});
   if (!settings_->disable_vrfy) line(ehlo_vrfy, {"VRFY"});
@@ -120,7 +120,7 @@ void Server::greet() {
   line(ehlo_enhanced_status_codes, {"ENHANCEDSTATUSCODES"});
   line(ehlo_8bitmime, {"8BITMIME"});
   line(ehlo_dsn, {"DSN"});
-  if (settings_->smtputf8) line(ehlo_smtputf8, {utf8_word});
+  if (smtputf8()) line(0, {utf8_word});
   line(ehlo_chunking, {"CHUNKING"});
   out_[last + 3] = ' ';
   replied(Result::accepted, Need::input);
@@ -149,7 +149,7 @@ void Server::mail_command(std::string_view arguments) {
   mail_options_ = {};
   const ParameterRules rules = {.dsn = !discards(ehlo_dsn), .smtputf8 = smtputf8()};
   if (!accept_parameters(parse_mail_parameters(path->rest, rules, mail_options_))) return;
-  const uint64_t limit = settings_->message_size_limit;
+  const uint64_t limit = size_limit();
   if (limit > 0 && mail_options_.size > limit)
     return respond("552 5.3.4 Message size exceeds fixed limit", Result::failed);
   if (!expect_ascii(path->address.text(), mail_options_.smtputf8)) return;
@@ -258,7 +258,7 @@ void Server::bdat_command(std::string_view arguments) {
 }
 
 void Server::take_chunk() {
-  const uint64_t limit = settings_->message_size_limit;
+  const uint64_t limit = size_limit();
   if (limit > 0 && (tx_.chunk_bytes > limit || chunk_.bytes > limit - tx_.chunk_bytes))
     return refuse_chunk({"552 5.3.4 Chunk exceeds message size limit"});
   tx_.chunk_bytes += chunk_.bytes;

@@ -1,12 +1,14 @@
 """A backend whose answers a test decides: an SMTP server of the standard library's sockets.
 
 answers(stage, argument) is asked at each of greeting, EHLO, MAIL, RCPT, DATA and dot; it returns a
-reply ("550 5.1.1 no"), None for the usual one, or raises HangUp. What was taken is in `messages`.
+reply ("550 5.1.1 no"), None for the usual one, or raises HangUp. What was taken is in `messages`,
+with when and on which connection; `most` is how many connections there were at once.
 A script in `scripts` gets one connection for itself, to do with it what no server would.
 """
 
 import socketserver
 import threading
+import time
 
 
 class HangUp(Exception):
@@ -23,16 +25,23 @@ class Handler(socketserver.StreamRequestHandler):
         return reply[0] in "23"
 
     def handle(self):
+        owner = self.server.owner
         try:
-            with self.server.owner.lock:
-                scripts = self.server.owner.scripts
-                script = scripts.pop(0) if scripts else None
+            with owner.lock:
+                owner.accepted += 1
+                self.number = owner.accepted
+                owner.open += 1
+                owner.most = max(owner.most, owner.open)
+                script = owner.scripts.pop(0) if owner.scripts else None
             if script:
                 script(self)
             else:
                 self.dialogue()
         except (HangUp, ConnectionError):
             pass
+        finally:
+            with owner.lock:
+                owner.open -= 1
 
     def dialogue(self):
         owner = self.server.owner
@@ -66,7 +75,8 @@ class Handler(socketserver.StreamRequestHandler):
                     if self.answer("dot", body, "250 2.0.0 Ok: queued as TEST"):
                         with owner.lock:
                             owner.messages.append({"mail": sender, "rcpt": recipients,
-                                                   "body": body})
+                                                   "body": body, "at": time.monotonic(),
+                                                   "connection": self.number})
                         if owner.one_message:
                             return
             elif verb == "RSET":
@@ -85,6 +95,7 @@ class Backend:
         self.one_message = one_message  # a connection is closed behind its first
         self.extensions = extensions
         self.messages = []
+        self.accepted = self.open = self.most = 0  # connections
         self.scripts = []  # each is given one connection (its handler) instead of a dialogue
         self.lock = threading.Lock()
 

@@ -101,6 +101,20 @@ void print_conservation(const json& counters) {
       n("recipients_deleted"), n("recipients_queued"), n("recipients_held"));
 }
 
+void print_backends(const json& hop) {
+  for (const json& b : hop["backends"]) {
+    std::printf("backend %s: %s", b["host"].get<std::string>().c_str(),
+                b["state"].get<std::string>().c_str());
+    if (b.contains("for_s")) std::printf(" for %llu s", number(b["for_s"]));
+    std::printf(", %llu connections of at most %llu", number(b["connections"]),
+                number(b["window"]));
+    if (number(b["failures"]) > 0) std::printf(", %llu failures", number(b["failures"]));
+    if (b.contains("next_probe_s"))
+      std::printf(", next probe in %llu s", number(b["next_probe_s"]));
+    std::printf("\n");
+  }
+}
+
 }  // namespace
 
 void print_status(const json& s) {
@@ -110,6 +124,7 @@ void print_status(const json& s) {
     std::printf("%-24s %llu\n", name, number(s[name]));
   std::printf("%-24s %s (%s)\n", "next_hop", s["next_hop"].get<std::string>().c_str(),
               s["next_hop_up"].get<bool>() ? "up" : "down");
+  for (const json& hop : s["next_hops"]) print_backends(hop);
   print_conservation(s["counters"]);
   for (const json& table : s["tables"])
     std::printf("table %s: %llu keys, read in %.1f ms\n", table["name"].get<std::string>().c_str(),

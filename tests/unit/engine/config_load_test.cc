@@ -154,11 +154,11 @@ TEST(Load, RecipientLimitsBelongToTheTransport) {
       "relay_destination_recipient_limit = 1\nsmtp_destination_recipient_limit = 7\n"
       "default_destination_recipient_limit = 9\n";
   Settings settings = settings_of(minimal + limits);
-  EXPECT_EQ(settings.relay.relay_recipient_limit, 1U);
-  EXPECT_EQ(settings.relay.smtp_recipient_limit, 7U);
+  EXPECT_EQ(settings.relay.relay_limits.recipients, 1U);
+  EXPECT_EQ(settings.relay.smtp_limits.recipients, 7U);
   settings = settings_of(minimal + "default_destination_recipient_limit = 9\n");
-  EXPECT_EQ(settings.relay.relay_recipient_limit, 9U);
-  EXPECT_EQ(settings.relay.smtp_recipient_limit, 9U);
+  EXPECT_EQ(settings.relay.relay_limits.recipients, 9U);
+  EXPECT_EQ(settings.relay.smtp_limits.recipients, 9U);
 }
 
 TEST(Load, FilesInMatchListsAreInlined) {

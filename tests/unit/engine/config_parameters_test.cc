@@ -139,8 +139,10 @@ TEST(TransportParameters, AreKnownByTheirEnding) {
   EXPECT_EQ(find_transport_parameter("relay_destination_recipient_limit")->kind, Class::acts);
   EXPECT_EQ(find_transport_parameter("smtp_destination_recipient_limit")->fallback,
             "$default_destination_recipient_limit");
-  EXPECT_EQ(find_transport_parameter("relay_destination_rate_delay")->kind, Class::refused);
-  EXPECT_EQ(find_transport_parameter("relay_destination_concurrency_limit")->kind, Class::harmless);
+  EXPECT_EQ(find_transport_parameter("relay_transport_rate_delay")->kind, Class::refused);
+  EXPECT_EQ(find_transport_parameter("relay_destination_concurrency_limit")->kind, Class::acts);
+  EXPECT_EQ(find_transport_parameter("relay_destination_concurrency_negative_feedback")->reason,
+            find_parameter("default_destination_concurrency_negative_feedback")->reason);
   EXPECT_EQ(find_transport_parameter("maildrop_destination_recipient_limit")->kind,
             Class::harmless);
   EXPECT_FALSE(find_transport_parameter("_recipient_limit"));

@@ -103,7 +103,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
            {"smtpd_use_tls", "yes"},
            {"virtual_mailbox_domains", "example.com"},
            {"postscreen_dnsbl_action", "enforce"},
-           {"relay_destination_rate_delay", "1s"},
            {"smtp_transport_rate_delay", "1s"}})
     EXPECT_TRUE(refused_at_line_3(line_for(name, value), name)) << name;
 }
@@ -111,7 +110,6 @@ TEST(RefusedParameters, TheNamesThatMatterMostAreAmongThem) {
 TEST(RefusedParameters, ValuesAreComparedByMeaning) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
            {"smtp_sasl_auth_enable", "NO"},
-           {"default_destination_rate_delay", "0"},
            {"smtp_transport_rate_delay", "0m"},
            {"smtpd_client_connection_count_limit", "050"},
            {"smtpd_tls_security_level", "none"},
@@ -125,8 +123,8 @@ TEST(RefusedParameters, ValuesAreComparedByMeaning) {
 TEST(RefusedParameters, AValueThatCannotBeReadIsRefused) {
   EXPECT_TRUE(
       refused_at_line_3(line_for("smtp_sasl_auth_enable", "maybe"), "smtp_sasl_auth_enable"));
-  EXPECT_TRUE(refused_at_line_3(line_for("default_destination_rate_delay", "0x"),
-                                "default_destination_rate_delay"));
+  EXPECT_TRUE(refused_at_line_3(line_for("default_transport_rate_delay", "0x"),
+                                "default_transport_rate_delay"));
 }
 
 TEST(RefusedParameters, AnEmptyDetourByAnotherNameIsSeen) {

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""What main.cf says of connections to a backend is what the backend sees: no more at once than
+relay_destination_concurrency_limit, over all shards; a pause between deliveries with
+relay_destination_rate_delay; how many messages a connection has, and how long it lasts."""
+
+import smtplib
+import threading
+from collections import Counter
+
+from backend import Backend
+from rig import RECIPIENT, Rig, wait_for
+
+
+def send(rig, count, connections=1):
+    """Over several connections, so that several shards have mail."""
+    def one(part):
+        with smtplib.SMTP("127.0.0.1", rig.port, timeout=60) as client:
+            for _ in range(part):
+                client.sendmail("a@example.test", [RECIPIENT], b"Subject: x\r\n\r\nx\r\n")
+    threads = [threading.Thread(target=one, args=(count // connections,))
+               for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def seen(count, answers=lambda stage, argument: None, connections=1, **parameters):
+    """A backend after it has got that many messages."""
+    with Backend(answers) as backend, Rig() as rig:
+        rig.configure(relayhost=f"[127.0.0.1]:{backend.port}", ringmx_backend_check_interval=0,
+                      **parameters)
+        mx = rig.ringmx()
+        send(rig, count, connections)
+        wait_for(lambda: len(backend.messages) >= count, f"{count} messages")
+        assert mx.terminate() == 0 and len(backend.messages) == count
+        return backend
+
+
+class Gate:
+    """Lets a DATA go when so many wait for it, or after a while when no more come."""
+    def __init__(self, wanted):
+        self.barrier = threading.Barrier(wanted)
+
+    def __call__(self, stage, argument):
+        if stage == "DATA":
+            try:
+                self.barrier.wait(1)
+            except threading.BrokenBarrierError:
+                pass
+
+
+for shards in (1, 4):
+    backend = seen(40, Gate(4), 8, ringmx_shards=shards, relay_destination_concurrency_limit=3)
+    assert backend.most == 3, backend.most
+    backend = seen(40, Gate(4), 8, ringmx_shards=shards, ringmx_backend_connections=2,
+                   relay_destination_recipient_limit=1)
+    assert backend.most == 2, backend.most
+    backend = seen(4, connections=4, ringmx_shards=shards, relay_destination_rate_delay="1s")
+    times = [m["at"] for m in backend.messages]
+    assert backend.most == 1 and all(b - a > 0.9 for a, b in zip(times, times[1:])), times
+
+messages = Counter(m["connection"] for m in
+                   seen(12, smtp_connection_reuse_count_limit=2,
+                        relay_destination_concurrency_limit=1).messages)
+assert messages == {1: 3, 2: 3, 3: 3, 4: 3}, messages
+backend = seen(6, smtp_connection_cache_on_demand="no")
+assert backend.accepted == 6, backend.accepted
+backend = seen(6, relay_destination_concurrency_limit=1)
+assert backend.accepted == 1, backend.accepted
+
+# A connection is used for so long; an idle one stays for so long.
+with Backend() as backend, Rig() as rig:
+    rig.configure(relayhost=f"[127.0.0.1]:{backend.port}", ringmx_backend_check_interval=0,
+                  smtp_connection_cache_time_limit="60s", smtp_connection_reuse_time_limit="3s")
+    mx = rig.ringmx()
+
+    def deliver():
+        before = len(backend.messages)
+        send(rig, 1)
+        wait_for(lambda: len(backend.messages) > before, "delivered")
+
+    def later():
+        deliver()
+        return backend.accepted > 1
+
+    deliver()
+    wait_for(later, "another connection", 10)
+    first, *_, last = [m["at"] for m in backend.messages if m["connection"] == 1]
+    assert 2 < last - first < 4, (first, last)
+    assert mx.terminate() == 0
