@@ -56,10 +56,12 @@ void Outbound::look_after_backends() {
       Backend& backend = *lane->backend;
       std::optional<Backend::Period> period;
       const bool room = connections_.used() < connections_.limit();
-      if (!backend.up() && backend.is_timed_by(this)) {
-        if (room) period = backend.lease_probe(loop_.now());
-        if (!period && backend.state() == Backend::State::down)
+      if (!backend.up()) {
+        const bool ours = backend.is_timed_by(this);
+        if (ours && room) period = backend.lease_probe(loop_.now());
+        if (ours && !period && backend.state() == Backend::State::down)
           arm_health(std::max(backend.probe_at(), loop_.now() + milliseconds(100)));
+        if (!ours && interval.us > 0) arm_health(loop_.now() + interval);
       } else if (interval.us > 0) {
         if (room) period = backend.lease_check(loop_.now(), interval);
         arm_health(std::max(backend.silent_since() + interval, loop_.now() + seconds(1)));
@@ -86,7 +88,8 @@ std::string Outbound::alarm_of(const Backend& backend) {
 // Another shard may have found it up meanwhile, or down again: what holds at the end is said.
 void Outbound::went_down(Destination& d, const Backend& backend, std::string_view why) {
   if (d.lanes.all().size() > 1) {
-    alarms_.raise(log_, alarm_of(backend), fmt::format("{}; others have its mail", why));
+    alarms_.raise(log_, alarm_of(backend),
+                  fmt::format("{}{}", why, d.lanes.up() ? "; others have its mail" : ""));
     if (backend.up()) alarms_.clear(log_, alarm_of(backend));
   }
   if (d.lanes.up()) return;
@@ -100,6 +103,7 @@ void Outbound::went_up(Destination& d, const Backend& backend) {
   alarms_.clear(log_, alarm_of(d));
   if (!backend.up()) went_down(d, backend, "down again");
   next_hops_.changed();
+  arm_health(loop_.now());  // its checks begin
 }
 
 // Work and no connection, while other shards have them all: one of theirs is asked for.

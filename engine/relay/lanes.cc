@@ -49,6 +49,18 @@ bool Lanes::is_eligible(const Lane& lane) const {
   return std::ranges::find(choice, &lane) != choice.end();
 }
 
+bool Lanes::has_too_many(const Lane& lane) const {
+  if (lanes_.size() == 1) return false;
+  Choice choice;
+  eligible(choice);
+  const bool is_choice = std::ranges::find(choice, &lane) != choice.end();
+  return std::ranges::any_of(choice, [&](const Lane* other) {
+    const uint32_t has = connections_to(other);
+    return other != &lane && has < other->backend->window() &&
+           (!is_choice || has + 1 < connections_to(&lane));
+  });
+}
+
 Lane* Lanes::take_turn(Lane** warm) {
   *warm = nullptr;
   if (lanes_.size() == 1) {

@@ -45,6 +45,8 @@ class Lanes {
   bool up() const;
   // Whether its connections may take the next message.
   bool is_eligible(const Lane& lane) const;
+  // While the next hop has no connection left: whether another backend should have one of its.
+  bool has_too_many(const Lane& lane) const;
   // Whose idle connection takes the next message; nullptr: none. `warm`: a connection to this one
   // should be opened besides, it is its turn.
   Lane* take_turn(Lane** warm);

@@ -51,6 +51,7 @@ class NextHop {
   void give_back() { connections_.fetch_sub(1, std::memory_order_relaxed); }
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }  // 0: none
+  bool is_full() const { return limit() != 0 && connections() >= limit(); }
   void set_hungry(bool is);
   // A connection that has been used for a while: is it to be closed for a hungry shard?
   bool hand_over();

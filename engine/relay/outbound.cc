@@ -65,7 +65,7 @@ void Outbound::pump() {
 void Outbound::pump(Destination& d) {
   if (d.version != d.hop.version()) set_lanes(d);
   if (work_waits(d)) probe_due(d);
-  if (!d.again.empty()) pump_again(d);
+  if (!d.again.empty() && d.hop.next_delivery() <= loop_.now()) pump_again(d);
   while (work_waits(d)) {
     Lane* warm = nullptr;
     if (Lane* lane = d.lanes.take_turn(&warm)) {
@@ -270,9 +270,12 @@ void Outbound::advance(Connection& c) {
   if (c.closing || c.connecting) return;
   receive(c);
   if (!c.ready_once) return arm_opening(c, c.client.timeout());
-  Duration timeout = c.is_idle ? c.settings->relay.idle_time : c.client.timeout();
+  const config::RelaySettings& relay = c.settings->relay;
+  Duration timeout = c.client.timeout();
   if (timeout.us <= 0) timeout = seconds(60);  // reading back from the journal
-  loop_.timers.arm(c.timer, loop_.now() + timeout);
+  Instant until = loop_.now() + timeout;
+  if (c.is_idle) until = std::min(loop_.now() + relay.idle_time, c.begun + relay.reuse_time);
+  loop_.timers.arm(c.timer, until);
 }
 
 void Outbound::became_ready(Connection& c) {
@@ -296,8 +299,9 @@ void Outbound::next_work(Connection& c) {
     c.counted = true;
   }
   if (is_used_up(c)) return c.client.quit();
-  if (!d.again.empty() && take_again(c)) return;
-  if (d.hop.next_delivery() <= loop_.now() && d.lanes.is_eligible(*c.lane)) assign(c);
+  const bool may = d.hop.next_delivery() <= loop_.now();
+  if (may && !d.again.empty() && take_again(c)) return;
+  if (may && d.lanes.is_eligible(*c.lane)) assign(c);
   if (c.busy || c.is_idle) return;
   c.is_idle = true;
   c.lane->idle.push_back(c.slot);
@@ -310,6 +314,7 @@ bool Outbound::is_used_up(Connection& c) {
   const Duration used = loop_.now() - c.begun;
   return !relay.reuse || c.lane->retired || used >= relay.reuse_time ||
          (relay.reuse_count > 0 && c.deliveries > relay.reuse_count) ||
+         (c.destination.hop.is_full() && c.destination.lanes.has_too_many(*c.lane)) ||
          (used >= own_time && c.destination.hop.hand_over());
 }
 

@@ -16,6 +16,8 @@ class HangUp(Exception):
 
 
 class Handler(socketserver.StreamRequestHandler):
+    gone = False
+
     def say(self, reply):
         self.wfile.write(reply.encode() + b"\r\n")
 
@@ -40,8 +42,13 @@ class Handler(socketserver.StreamRequestHandler):
         except (HangUp, ConnectionError):
             pass
         finally:
-            with owner.lock:
-                owner.open -= 1
+            self.leave()
+
+    def leave(self):
+        """Is open no more: said before the client can know it."""
+        with self.server.owner.lock:
+            self.server.owner.open -= not self.gone
+        self.gone = True
 
     def dialogue(self):
         owner = self.server.owner
@@ -82,6 +89,7 @@ class Handler(socketserver.StreamRequestHandler):
             elif verb == "RSET":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
+                self.leave()
                 self.say("221 2.0.0 Bye")
                 return
             else:

@@ -39,7 +39,8 @@ def two(shards, **parameters):
     with rig:
         sinks = [rig.mxsink(name=name) for name in ("first", "second")]
         hosts = ", ".join(f"[127.0.0.1]:{sink.port}" for sink in sinks)
-        rig.configure(relayhost=hosts, ringmx_shards=shards, **parameters)
+        rig.configure(relayhost=hosts, ringmx_shards=shards, ringmx_segment_size=8 << 20,
+                      **parameters)
         yield rig, sinks, rig.ringmx()
 
 
@@ -48,12 +49,12 @@ for shards in (1, 4):
         load(rig, 400)
         delivered(rig, mx, 400)
         shares = first.count(), second.count()
-        assert min(shares) >= 100, shares
+        assert min(shares) >= 40, shares  # the quicker one has more
 
         at_death = []
 
         def kill_first():
-            wait_for(lambda: first.count() > shares[0] + 100, "the first has its share")
+            wait_for(lambda: first.count() > shares[0] + 40, "the first has its share")
             first.kill()
             at_death.append(first.count())
 
@@ -74,7 +75,7 @@ for shards in (1, 4):
         assert mx.lines("alarm backend-down .* cleared")
         load(rig, 400)
         delivered(rig, mx, 2800)
-        assert again.count() >= 100, again.count()
+        assert again.count() >= 40, again.count()
 
         for sink in (again, second):
             sink.kill()
@@ -100,7 +101,7 @@ for rig, (first, second), mx in two(1, ringmx_backend_balance="ordered"):
     load(rig, 200)
     delivered(rig, mx, 600)
     # The second serves until a connection to the first is there.
-    assert again.count() >= 150, (again.count(), second.count())
+    assert again.count() >= 100, (again.count(), second.count())
     assert mx.terminate() == 0
 
 with Rig() as rig:
@@ -112,7 +113,7 @@ with Rig() as rig:
     load(rig, 200)
     delivered(rig, mx, 200)
     share = sink.count()
-    assert 50 <= share <= 150, share
+    assert 20 <= share <= 180, share
     postfix.kill()
     load(rig, 200)
     delivered(rig, mx, 400 - mx.counters()["outcome_unknown"])

@@ -24,7 +24,7 @@ with Backend(extensions=MISSING) as first, Backend(extensions=ALL) as second, Ri
     with mx.smtp() as client:
         client.ehlo()
         assert client.mail("a@example.test", ["SIZE=20001"])[0] == 552
-        code, text = client.mail("a@example.test", ["SMTPUTF8"])
+        code, text = client.docmd("MAIL FROM:<a@example.test> SMTPUTF8")
         assert code == 555, (code, text)
         assert client.mail("a@example.test", ["SIZE=20000"])[0] == 250
         client.rcpt(RECIPIENT)

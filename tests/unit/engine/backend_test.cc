@@ -90,7 +90,7 @@ TEST_F(BackendTest, ThoseThatFailTogetherAreOneFailure) {
   for (int i = 0; i < 5; ++i) periods.push_back(*backend.lease());
   EXPECT_TRUE(backend.failed(now, periods[0], now, &me));
   const Instant at = backend.probe_at();
-  for (int i = 1; i < 5; ++i) EXPECT_FALSE(backend.failed(now, periods[i], now, &other));
+  for (size_t i = 1; i < 5; ++i) EXPECT_FALSE(backend.failed(now, periods[i], now, &other));
   EXPECT_EQ(backend.probe_at(), at);
   EXPECT_TRUE(backend.is_timed_by(&me));
   EXPECT_EQ(backend.failures(), 1U);
@@ -262,19 +262,23 @@ TEST(NextHopTest, TakesWhatAllItsBackendsTake) {
   NextHop hop({host("127.0.0.1")}, false, 10, 1);
   hop.set_backends({candidate("a"), candidate("b")});
   EXPECT_FALSE(hop.lacks_smtputf8());
-  smtp::Capabilities said{.smtputf8 = true, .size_limit = 500};
+  smtp::Capabilities said;
+  said.smtputf8 = true;
+  said.size_limit = 500;
   for (const auto& backend : *hop.backends()) {
     backend->lease();
     backend->ready(start, said);
     EXPECT_EQ(hop.lacks_smtputf8(), !said.smtputf8);
     EXPECT_EQ(hop.size_limit(), 500U);
-    said = {.smtputf8 = false, .size_limit = 900};
+    said.smtputf8 = false;
+    said.size_limit = 900;
   }
 }
 
 TEST(NextHopTest, LimitsAreThoseOfPostfixUnlessForMailboxes) {
   NextHop hop({host("127.0.0.1")}, false, 10, 1);
-  config::TransportLimits limits{.recipients = 50, .concurrency = 2};
+  config::TransportLimits limits;
+  limits.concurrency = 2;
   hop.set_limits(limits);
   EXPECT_TRUE(hop.lease(false));
   EXPECT_TRUE(hop.lease(false));
@@ -282,7 +286,8 @@ TEST(NextHopTest, LimitsAreThoseOfPostfixUnlessForMailboxes) {
   limits.recipients = 1;
   hop.set_limits(limits);
   EXPECT_TRUE(hop.lease(false));
-  limits = {.recipients = 50, .concurrency = 20, .rate_delay = seconds(1)};
+  limits = {};
+  limits.rate_delay = seconds(1);
   hop.set_limits(limits);
   EXPECT_EQ(hop.limit(), 1U);
   hop.delivered(start);
@@ -291,7 +296,9 @@ TEST(NextHopTest, LimitsAreThoseOfPostfixUnlessForMailboxes) {
 
 TEST(NextHopTest, AHungryShardIsGivenOne) {
   NextHop hop({host("127.0.0.1")}, false, 10, 1);
-  hop.set_limits({.recipients = 50, .concurrency = 1});
+  config::TransportLimits limits;
+  limits.concurrency = 1;
+  hop.set_limits(limits);
   EXPECT_TRUE(hop.lease(false));
   EXPECT_FALSE(hop.hand_over());
   hop.set_hungry(true);

@@ -42,7 +42,7 @@ TEST(Load, TheMinimalFileGivesPostfixDefaults) {
   EXPECT_EQ(settings.server.junk_command_limit, 100U);
   EXPECT_EQ(settings.smtpd_timeout, seconds(300));
   EXPECT_EQ(settings.relay.connect_timeout, seconds(30));
-  EXPECT_EQ(settings.relay.relay_recipient_limit, 50U);
+  EXPECT_EQ(settings.relay.relay_limits.recipients, 50U);
   EXPECT_EQ(settings.queue.minimal_backoff, seconds(300));
   EXPECT_EQ(settings.queue.maximal_backoff, seconds(4000));
   EXPECT_EQ(settings.log.syslog_name, "postfix");
@@ -159,6 +159,55 @@ TEST(Load, RecipientLimitsBelongToTheTransport) {
   settings = settings_of(minimal + "default_destination_recipient_limit = 9\n");
   EXPECT_EQ(settings.relay.relay_limits.recipients, 9U);
   EXPECT_EQ(settings.relay.smtp_limits.recipients, 9U);
+}
+
+TEST(Load, WhatANextHopMayGetBelongsToTheTransport) {
+  const Settings settings = settings_of(
+      minimal +
+      "default_destination_concurrency_limit = 7\nsmtp_destination_concurrency_limit = 0\n"
+      "relay_initial_destination_concurrency = 2\nsmtp_destination_rate_delay = 3\n"
+      "default_destination_concurrency_positive_feedback = 0.25 / sqrt_concurrency\n"
+      "relay_destination_concurrency_positive_feedback = 1/concurrency\n"
+      "smtp_connection_cache_on_demand = no\nsmtp_connection_cache_time_limit = 4\n"
+      "smtp_connection_reuse_time_limit = 5m\nsmtp_connection_reuse_count_limit = 6\n");
+  const RelaySettings& relay = settings.relay;
+  EXPECT_EQ(relay.relay_limits.concurrency, 7U);
+  EXPECT_EQ(relay.smtp_limits.concurrency, 0U);
+  EXPECT_EQ(relay.relay_limits.initial, 2U);
+  EXPECT_EQ(relay.smtp_limits.initial, 5U);
+  EXPECT_EQ(relay.smtp_limits.rate_delay, seconds(3));
+  EXPECT_EQ(relay.relay_limits.growth, (Feedback{Feedback::By::concurrency, 1000}));
+  EXPECT_EQ(relay.smtp_limits.growth, (Feedback{Feedback::By::sqrt_concurrency, 250}));
+  EXPECT_FALSE(relay.reuse);
+  EXPECT_EQ(relay.idle_time, seconds(4));
+  EXPECT_EQ(relay.reuse_time, seconds(300));
+  EXPECT_EQ(relay.reuse_count, 6U);
+  for (const char* bad : {"2", "-1", "1 / x", "x", "", "0.5 concurrency", "nan"})
+    EXPECT_TRUE(refuses(minimal + "smtp_destination_concurrency_positive_feedback = " + bad + "\n",
+                        "main.cf:3: smtp_destination_concurrency_positive_feedback: bad feedback"))
+        << bad;
+}
+
+// With one recipient a transaction Postfix's limits are for each mailbox.
+TEST(Load, LimitsForMailboxesAreNotThoseOfAHost) {
+  const std::string one = minimal + "relay_destination_recipient_limit = 1\n";
+  EXPECT_TRUE(refuses(one + "relay_destination_rate_delay = 1s\n",
+                      "main.cf:4: relay_destination_rate_delay: with relay_destination_recipient_"
+                      "limit = 1 Postfix waits"));
+  EXPECT_NE(messages(load_text(one + "relay_destination_concurrency_limit = 2\n"))
+                .find("main.cf:4: warning: relay_destination_concurrency_limit: with"),
+            std::string::npos);
+}
+
+TEST(Load, SeveralHostsShareTheMailUnlessToldOtherwise) {
+  const std::string two = "mydestination =\nrelayhost = [192.0.2.1], [192.0.2.2]\n";
+  const std::string said = "main.cf:2: warning: relayhost: its hosts share the mail";
+  EXPECT_NE(messages(load_text(two)).find(said), std::string::npos);
+  EXPECT_EQ(messages(load_text(two + "ringmx_backend_balance = spread\n")).find(said),
+            std::string::npos);
+  EXPECT_TRUE(settings_of(two + "ringmx_backend_balance = ordered\n").relay.ordered);
+  EXPECT_TRUE(refuses(two + "ringmx_backend_balance = random\n",
+                      "main.cf:3: ringmx_backend_balance: \"random\": spread or ordered"));
 }
 
 TEST(Load, FilesInMatchListsAreInlined) {

@@ -94,8 +94,8 @@ TEST_F(ReferenceConfiguration, WithoutThoseLinesItLoads) {
   ASSERT_TRUE(result.settings) << messages(result);
   const Settings& settings = *result.settings;
   EXPECT_EQ(settings.relay.relayhost.at(0).text, "[hostname.of.your.mailserver]:2525");
-  EXPECT_EQ(settings.relay.relay_recipient_limit, 1U);
-  EXPECT_EQ(settings.relay.smtp_recipient_limit, 50U);
+  EXPECT_EQ(settings.relay.relay_limits.recipients, 1U);
+  EXPECT_EQ(settings.relay.smtp_limits.recipients, 50U);
   EXPECT_EQ(settings.relay.connect_timeout, seconds(60));
   EXPECT_EQ(settings.server.banner, "Hello and welcome to our mailserver");
   EXPECT_EQ(settings.server.message_size_limit, 52'428'800U);

@@ -129,6 +129,16 @@ TEST_F(LanesTest, ConnectionsGoWhereTheFewestAre) {
   EXPECT_EQ(order(), "bca");
 }
 
+TEST_F(LanesTest, AFullNextHopIsShared) {
+  make({0, 0, 10});
+  for (int i = 0; i < 4; ++i) backends[0]->lease();
+  EXPECT_TRUE(lanes.has_too_many(lane(0)));
+  EXPECT_FALSE(lanes.has_too_many(lane(1)));
+  EXPECT_TRUE(lanes.has_too_many(lane(2))) << "better ones are there";
+  for (int i = 0; i < 3; ++i) backends[1]->lease();
+  EXPECT_FALSE(lanes.has_too_many(lane(0))) << "as even as can be";
+}
+
 TEST_F(LanesTest, ANewListKeepsWhatStays) {
   make({0, 0});
   const auto first = lanes.all()[0];
