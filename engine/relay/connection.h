@@ -60,7 +60,8 @@ struct Outbound::Connection {
   Mask visited = 0;                       // destinations of this attempt
   const Backend* tried_before = nullptr;  // in this attempt
   bool again = false;                     // there are recipients to try once more, elsewhere
-  Mask elsewhere = 0;                     // where other recipients go
+  bool unknown = false;  // there are some that may have been delivered: none goes twice at once
+  Mask elsewhere = 0;    // where other recipients go
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction

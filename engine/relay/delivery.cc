@@ -36,15 +36,17 @@ void Outbound::restore(const queue::RecoveredMessage& message) {
 size_t Outbound::waiting() const {
   size_t count =
       incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() + route_reads_.used();
-  for (const auto& d : destinations_)
-    count += d->fresh.size() + d->retries.size() + d->again.size();
+  for (const auto& d : destinations_) {
+    count += d->retries.size();
+    for (const auto* list : d->works) count += list->size();
+  }
   return count;
 }
 
 // When there is something for a next hop.
 std::optional<Instant> Outbound::due(Destination& d) {
   std::optional<Instant> at = loop_.now();
-  if (d.fresh.empty() && d.retries.empty())
+  if (d.fresh.empty() && d.waited.empty() && d.retries.empty())
     at = takes_schedule(d) ? schedule_.next_due(loop_.now()) : std::nullopt;
   if (at) at = std::max(*at, d.hop.next_delivery());
   return at;
@@ -61,6 +63,11 @@ bool Outbound::take_work(Destination& d, Work& work) {
   d.fresh_turn = !d.fresh_turn;
   if (d.fresh_turn || d.fresh.empty()) {
     std::optional<queue::Turn> turn;
+    if (!d.waited.empty()) {
+      work = d.waited.front();
+      d.waited.pop_front();
+      return true;
+    }
     if (!d.retries.empty()) {
       turn = d.retries.front();
       d.retries.pop_front();
@@ -78,6 +85,14 @@ bool Outbound::take_work(Destination& d, Work& work) {
   return true;
 }
 
+// What comes while the next hop is down is not new any more when it is up again: new mail has its
+// half of the turns from the first moment on.
+void Outbound::let_wait(Destination& d) {
+  if (d.waited.empty()) return d.waited.swap(d.fresh);
+  d.waited.insert(d.waited.end(), d.fresh.begin(), d.fresh.end());
+  d.fresh.clear();
+}
+
 // False: deleted, held, given up or tried otherwise since it got its turn.
 bool Outbound::is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info) {
   return !notices_.claim(id) && spool_.index().find(id, info) && info.attempts == attempts &&
@@ -92,6 +107,7 @@ void Outbound::arm_schedule() {
   if (!single_ && route_reads_.used() == 0)
     if (const auto at = schedule_.next_due(loop_.now())) consider(*at);
   for (const auto& d : destinations_) {
+    if (!d->again.empty()) consider(std::max(loop_.now() + lease_retry, d->hop.next_delivery()));
     std::optional<Instant> at = due(*d);
     if (!at) continue;
     // While the next hop is down, the timer of its backends is the only one, and who finds one up
@@ -136,7 +152,7 @@ void Outbound::begin_delivery(Connection& c, const Work& work) {
   c.tried.resize((c.info.recipient_count + 63U) / 64U);
   c.visited = work.visited | Mask{1} << c.destination.index;
   c.tried_before = work.tried;
-  c.again = false;
+  c.again = c.unknown = false;
   c.elsewhere = 0;
   c.failed_recipients = 0;
   c.worst.clear();
@@ -381,7 +397,7 @@ void Outbound::end_delivery(Connection& c) {
 void Outbound::shed_memory() {
   const spool::BlockPool& blocks = spool_.blocks();
   for (const auto& d : destinations_)
-    for (auto* list : {&d->fresh, &d->again})
+    for (auto* list : d->works)
       for (auto at = list->rbegin(); at != list->rend() && blocks.free() * 2 < blocks.count(); ++at)
         if (at->message_slot != not_in_memory)
           spool_.forget(std::exchange(at->message_slot, not_in_memory));
@@ -396,6 +412,8 @@ void Outbound::transaction_over(Connection& c) {
     put_back(c);
     return;
   }
+  for (uint32_t i = 0; i < c.positions.size(); ++i)
+    c.unknown |= c.client.recipient_outcome(i).result == smtp::Result::unknown;
   for (uint32_t i = 0; i < c.positions.size(); ++i) record(c, i);
   if (!closed) {
     c.lane->backend->delivered(loop_.now());
@@ -422,9 +440,8 @@ void Outbound::record(Connection& c, uint32_t position) {
   } else if (outcome.result == smtp::Result::deferred && may_go_again(c)) {
     c.again = true;
     c.worst = outcome.text;
-    log_.line("smtp", "{}: to=<{}>: host {} said: {}; trying another",
-              queue::to_text(c.info.id).view(), observe::Peer{c.recipients[position]}, c.where(),
-              observe::Peer{outcome.text.view()});
+    log_.line("smtp", "{}: to=<{}>: {}: {}; trying another", queue::to_text(c.info.id).view(),
+              observe::Peer{c.recipients[position]}, c.where(), observe::Peer{outcome.text.view()});
     return;
   } else {
     ++c.failed_recipients;
@@ -475,7 +492,7 @@ void Outbound::delivery_over(Connection& c) {
   queue::MessageInfo left;
   Destination* next = nullptr;
   const bool there = spool_.index().find(c.info.id, left);
-  const bool again = c.again && there;
+  const bool again = c.again && there && !c.unknown;
   if (again) {
     next = &c.destination;
   } else if (there) {

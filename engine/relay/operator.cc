@@ -86,7 +86,7 @@ void Outbound::drop_stale_turns() {
   schedule_.erase_if(is_stale);
   for (const auto& d : destinations_) {
     std::erase_if(d->retries, turn_is_stale);
-    for (auto* list : {&d->fresh, &d->again})
+    for (auto* list : d->works)
       std::erase_if(*list, [&](const Work& work) {
         const bool stale = is_stale(work.id, work.attempts);
         if (stale && work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);

@@ -64,6 +64,7 @@ void Outbound::pump() {
 
 void Outbound::pump(Destination& d) {
   if (d.version != d.hop.version()) set_lanes(d);
+  if (!d.fresh.empty() && !d.lanes.up()) let_wait(d);
   if (work_waits(d)) probe_due(d);
   if (!d.again.empty() && d.hop.next_delivery() <= loop_.now()) pump_again(d);
   while (work_waits(d)) {
@@ -79,7 +80,8 @@ void Outbound::pump(Destination& d) {
     }
     // Retries that came due are counted as ready only when they are taken: one at least waits here.
     const size_t ready = takes_schedule(d) ? schedule_.ready_count() : 0;
-    const size_t waiting = std::max<size_t>(1, d.fresh.size() + d.retries.size() + ready);
+    const size_t waiting =
+        std::max<size_t>(1, d.fresh.size() + d.waited.size() + d.retries.size() + ready);
     if (d.lanes.hopeful() >= waiting || !open_connection(d)) break;
   }
   see_to_hunger(d);

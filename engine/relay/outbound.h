@@ -127,7 +127,9 @@ class Outbound {
     uint32_t index;
     std::deque<Work> fresh;
     std::deque<queue::Turn> retries;
-    std::deque<Work> again;  // once more at another backend, in the same attempt
+    std::deque<Work> waited;  // was new while the next hop was down
+    std::deque<Work> again;   // once more at another backend, in the same attempt
+    std::deque<Work>* const works[3] = {&fresh, &waited, &again};
     Lanes lanes;
     uint32_t version = 0;  // of the hop's backends, that lanes are of
     uint32_t delivering = 0;
@@ -206,6 +208,7 @@ class Outbound {
   bool obey_wish(const queue::MessageInfo& info);
   // work
   bool take_work(Destination& d, Work& work);
+  void let_wait(Destination& d);
   bool is_current(queue::MessageId id, uint16_t attempts, queue::MessageInfo& info);
   bool work_waits(Destination& d);
   std::optional<Instant> due(Destination& d);

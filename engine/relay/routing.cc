@@ -33,10 +33,10 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   if (!moved) return;
   // The old next hop may be dead for good: what waits for it is routed anew.
   for (const auto& d : destinations_) {
-    incoming_.insert(incoming_.end(), d->fresh.begin(), d->fresh.end());
-    incoming_.insert(incoming_.end(), d->again.begin(), d->again.end());
-    d->fresh.clear();
-    d->again.clear();
+    for (auto* list : d->works) {
+      incoming_.insert(incoming_.end(), list->begin(), list->end());
+      list->clear();
+    }
     for (const queue::Turn& turn : std::exchange(d->retries, {})) schedule_.add_ready(turn);
   }
 }

@@ -8,21 +8,26 @@
 #include "engine/relay/outbound.h"
 
 namespace mx::relay {
+namespace {
+constexpr std::ptrdiff_t looked_at = 16;
+}  // namespace
 
 bool Outbound::may_go_again(const Connection& c) const {
-  return c.tried_before == nullptr && !shutting_down_ &&
+  return c.tried_before == nullptr && !c.unknown && !shutting_down_ &&
          std::ranges::any_of(c.destination.lanes.all(), [&](const auto& lane) {
            return lane != c.lane && lane->backend->up();
          });
 }
 
-// The oldest that this connection's backend has not had yet.
+// One of the oldest that this connection's backend has not had yet.
 bool Outbound::take_again(Connection& c) {
   Destination& d = c.destination;
   while (!shutting_down_ && spool_.journal().accepting()) {
-    const auto at = std::ranges::find_if(
-        d.again, [&](const Work& work) { return work.tried != c.lane->backend.get(); });
-    if (at == d.again.end()) return false;
+    const auto end = d.again.begin() + std::min<std::ptrdiff_t>(std::ssize(d.again), looked_at);
+    const auto at = std::find_if(d.again.begin(), end, [&](const Work& work) {
+      return work.tried != c.lane->backend.get();
+    });
+    if (at == end) return false;
     const Work work = *at;
     d.again.erase(at);
     if (is_current(work.id, work.attempts, c.info)) {

@@ -32,7 +32,7 @@ mail::RecipientDsn dsn_of(const smtp::Transaction& tx, const policy::Expansion& 
 
 void Inbound::begin_body(Session& s) {
   const config::Settings& settings = *s.snapshot->settings;
-  const IntakeLimits limits{s.server.size_limit(settings.server.message_size_limit),
+  const IntakeLimits limits{s.server.onward().size_within(settings.server.message_size_limit),
                             settings.hopcount_limit, settings.server.bare_newline};
   s.intake.begin(spool_, limits, std::exchange(s.promised, 0), loop_.wall());
   const smtp::Transaction& tx = s.server.transaction();

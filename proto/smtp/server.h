@@ -42,6 +42,7 @@
 #include "proto/mail/address.h"
 #include "proto/smtp/client_attributes.h"
 #include "proto/smtp/ehlo_keywords.h"
+#include "proto/smtp/onward.h"
 #include "proto/smtp/reply.h"
 #include "proto/smtp/transaction.h"
 #include "proto/smtp/verdict.h"
@@ -104,12 +105,6 @@ struct ClientRights {
   EhloKeywords discard = 0;  // keywords that it is not told of
 };
 
-// What the place that mail goes on to takes, as far as it is known.
-struct Onward {
-  bool no_smtputf8 = false;
-  uint64_t size_limit = 0;  // of a message; 0: none
-};
-
 // What the owner saw of the body.
 struct BodyFacts {
   uint64_t size = 0;              // unstuffed bytes
@@ -151,11 +146,7 @@ class Server {
   void set_rights(const ClientRights& rights) { rights_ = rights; }
   // Offered from the next HELO or EHLO on, and held to.
   void set_onward(const Onward& onward) { onward_ = onward; }
-  // The limit of a message's size where message_size_limit is `own`; 0: none.
-  uint64_t size_limit(uint64_t own) const {
-    return own == 0 || (onward_.size_limit != 0 && onward_.size_limit < own) ? onward_.size_limit
-                                                                             : own;
-  }
+  const Onward& onward() const { return onward_; }
   // Starts the dialogue: need() becomes verdict(connect). `client_spoke_first`: bytes were readable
   // before the banner (unauthorised pipelining).
   void connected(bool client_spoke_first);
@@ -183,9 +174,8 @@ class Server {
   // The HELO name; what may not stand in a log line or header is '?'. Empty before HELO.
   std::string_view helo() const { return helo_.text(); }
   bool esmtp() const { return esmtp_; }
-  bool pipelining_abuse() const {
-    return pipelined_;
-  }  // the sticky flag of reject_unauth_pipelining
+  // The sticky flag of reject_unauth_pipelining.
+  bool pipelining_abuse() const { return pipelined_; }
   const CommandCounts& counts() const { return counts_; }
   // What XFORWARD said for the next message; nullptr: nothing.
   const ForwardedAttributes* forwarded() const { return forwarded_.get(); }
@@ -235,7 +225,7 @@ class Server {
   bool smtputf8() const {
     return settings_->smtputf8 && !discards(ehlo_smtputf8) && !onward_.no_smtputf8;
   }
-  uint64_t size_limit() const { return size_limit(settings_->message_size_limit); }
+  uint64_t size_limit() const { return onward_.size_within(settings_->message_size_limit); }
 
   // Commands (server_commands.cc); `arguments` is the line behind the verb, blanks around it gone.
   static const Command& find_command(std::string_view verb);

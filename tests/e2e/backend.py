@@ -98,8 +98,9 @@ class Handler(socketserver.StreamRequestHandler):
 
 class Backend:
     def __init__(self, answers=lambda stage, argument: None,
-                 extensions=("PIPELINING", "8BITMIME", "SIZE 0"), one_message=False):
+                 extensions=("PIPELINING", "8BITMIME", "SIZE 0"), one_message=False, port=0):
         self.answers = answers
+        self.port = port  # 0: a free one
         self.one_message = one_message  # a connection is closed behind its first
         self.extensions = extensions
         self.messages = []
@@ -112,7 +113,7 @@ class Backend:
             daemon_threads = True
             allow_reuse_address = True
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.owner = self
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)

@@ -56,29 +56,38 @@ class Session(socketserver.StreamRequestHandler):
                 say("250 2.0.0 Ok")
 
 
-def send(mx, mail, *rcpts, body="Subject: x\r\n\r\nx"):
+def transact(client, mail, *rcpts, body="Subject: x\r\n\r\nx"):
+    client.say(mail, "250")
+    for rcpt in rcpts:
+        client.say(rcpt, "250")
+    client.say("DATA", "354")
+    return client.say(body + "\r\n.", "250")
+
+
+def send(mx, *commands):
     with mx.connect() as client:
         client.say("EHLO client.test", "250")
-        client.say(mail, "250")
-        for rcpt in rcpts:
-            client.say(rcpt, "250")
-        client.say("DATA", "354")
-        return client.say(body + "\r\n.", "250")
+        return transact(client, *commands)
 
 
 def dsn_and_utf8():
     with Rig() as rig, Backend(["PIPELINING", "8BITMIME", "DSN", "SMTPUTF8"]) as able, \
             Backend(["PIPELINING", "8BITMIME"]) as plain:
         for backend in (able, plain):
+            # What the backend lacks is found out by the first message, and offered until then.
             rig.configure(relayhost=f"[127.0.0.1]:{backend.port}", smtputf8_enable="yes",
+                          ringmx_backend_check_interval=0,
                           recipients=(RECIPIENT, USER2, f"bücher@{DOMAIN}"))
             mx = rig.ringmx()
-            send(mx, f"MAIL FROM:<a@{DOMAIN}> ENVID=QQ+2B1 RET=HDRS",
-                 f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Bob+2Bx@old.example",
-                 f"RCPT TO:<{USER2}>")
-            send(mx, f"MAIL FROM:<jürgen@{DOMAIN}> SMTPUTF8", f"RCPT TO:<bücher@{DOMAIN}>")
-            send(mx, f"MAIL FROM:<a@{DOMAIN}> SMTPUTF8", f"RCPT TO:<{RECIPIENT}>",
-                 body="Subject: plain\r\n\r\nbody: ü")
+            with mx.connect() as client:
+                client.say("EHLO client.test", "250")
+                transact(client, f"MAIL FROM:<a@{DOMAIN}> ENVID=QQ+2B1 RET=HDRS",
+                         f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS,DELAY "
+                         "ORCPT=rfc822;Bob+2Bx@old.example", f"RCPT TO:<{USER2}>")
+                transact(client, f"MAIL FROM:<jürgen@{DOMAIN}> SMTPUTF8",
+                         f"RCPT TO:<bücher@{DOMAIN}>")
+                transact(client, f"MAIL FROM:<a@{DOMAIN}> SMTPUTF8", f"RCPT TO:<{RECIPIENT}>",
+                         body="Subject: plain\r\n\r\nbody: ü")
             if backend is plain:
                 wait_for(lambda mx=mx: mx.lines("6.7, .*SMTPUTF8 is required"), "a refusal")
                 wait_for(lambda: len(plain.bodies) >= 2, "the others delivered")

@@ -42,6 +42,7 @@ def run(order):
     with Backend() as backend, Rig() as rig:
         backend.scripts = [stalled]
         rig.configure(relayhost=f"[127.0.0.1]:{backend.port}", ringmx_shards=1,
+                      ringmx_backend_check_interval=0,  # the script is for mail
                       minimal_backoff_time="300s")
         mx = rig.ringmx()
 

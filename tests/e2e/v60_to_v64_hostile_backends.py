@@ -98,7 +98,8 @@ def unknown_outcome(rig, mx, backend):
 
 with Rig() as the_rig, Backend(one_message=True) as sane:
     the_rig.configure(relayhost=f"[127.0.0.1]:{sane.port}", minimal_backoff_time="1s",
-                      maximal_backoff_time="1s", ringmx_shards=1)
+                      maximal_backoff_time="1s", ringmx_shards=1,
+                      ringmx_backend_check_interval=0)  # scripts are for mail
     daemon = the_rig.ringmx()
     first = daemon.rss_kib()
     for name, reply in REPLIES.items():

@@ -133,7 +133,9 @@ void SinkSession::command(std::string_view line, FaultPlan& faults) {
   } else if (equals_ignoring_case(verb, "EHLO")) {
     reset();
     if (!struck(SinkStage::ehlo, faults))
-      out += "250-mxsink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
+      out +=
+          "250-mxsink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+          "250 ENHANCEDSTATUSCODES\r\n";
   } else if (equals_ignoring_case(verb, "HELO")) {
     reset();
     if (!struck(SinkStage::ehlo, faults)) out += "250 mxsink\r\n";

@@ -136,6 +136,43 @@ TEST_F(ServerTest, FactsOfTheBodyDecideBeforePolicy) {
   EXPECT_EQ(server.need(), Need::close);
 }
 
+// What the next hop does not take is neither offered nor accepted, until it does.
+TEST_F(ServerTest, OffersNoMoreThanTheNextHopTakes) {
+  settings.smtputf8 = true;
+  settings.message_size_limit = 500;
+  connect();
+  const auto offers = [&](Onward onward) {
+    line("EHLO x");
+    server.set_onward(onward);
+    permit(Stage::helo);
+    return said();
+  };
+  const std::string less = offers({.no_smtputf8 = true, .size_limit = 100});
+  EXPECT_NE(less.find("250-SIZE 100\r\n"), std::string::npos);
+  EXPECT_EQ(less.find("SMTPUTF8"), std::string::npos);
+  line("MAIL FROM:<a@b> SMTPUTF8");
+  EXPECT_EQ(said().substr(0, 4), "555 ");
+  line("MAIL FROM:<a@b> SIZE=101");
+  EXPECT_EQ(said(), "552 5.3.4 Message size exceeds fixed limit\r\n");
+  line("MAIL FROM:<a@b> SIZE=100");
+  permit(Stage::mail);
+  line("RCPT TO:<c@d>");
+  permit(Stage::rcpt);
+  said();
+  line("BDAT 101 LAST");
+  permit(Stage::data);
+  ASSERT_EQ(server.feed(std::string(101, 'x')), 101U);
+  EXPECT_EQ(said().substr(0, 9), "552 5.3.4");
+  const std::string all = offers({});
+  EXPECT_NE(all.find("250-SIZE 500\r\n"), std::string::npos);
+  EXPECT_NE(all.find("SMTPUTF8"), std::string::npos);
+  EXPECT_NE(offers({.no_smtputf8 = false, .size_limit = 900}).find("250-SIZE 500\r\n"),
+            std::string::npos);
+  settings.message_size_limit = 0;
+  EXPECT_NE(offers({.no_smtputf8 = false, .size_limit = 900}).find("250-SIZE 900\r\n"),
+            std::string::npos);
+}
+
 TEST_F(ServerTest, AbortsInEveryState) {
   const auto abort = [](Server& machine) {
     machine.out().clear();
