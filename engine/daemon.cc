@@ -31,6 +31,7 @@
 #include "engine/reload.h"
 #include "engine/sandbox.h"
 #include "engine/shard/control.h"
+#include "engine/shard/digest.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
 #include "engine/spool/sync_probe.h"
@@ -76,6 +77,7 @@ class Daemon {
   void stop();
   void run_queue();
   void wake_shards();
+  void start_digest();
   void make_segments();
   void say_memory();
   void start_reloader();
@@ -111,6 +113,7 @@ class Daemon {
   std::vector<std::thread> threads_;
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<shard::Control> control_;
+  std::unique_ptr<shard::Digest> digest_;
   std::thread segment_maker_;
   std::atomic<bool> stopping_{false};
 };
@@ -368,6 +371,12 @@ bool Daemon::start_shards() {
   return true;
 }
 
+void Daemon::start_digest() {
+  digest_ = std::make_unique<shard::Digest>(settings().queue.directory, log_->make_stream(),
+                                            *files_, *pool_, publisher_, shards_);
+  digest_->start();
+}
+
 // ETRN costs its sender nothing: once in a while is enough for all of them together.
 void Daemon::run_queue() {
   constexpr int64_t interval_seconds = 60;
@@ -463,6 +472,7 @@ void Daemon::stop() {
   if (stream_) stream_->line("master", "terminating");
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.begin_shutdown(); });
   if (control_) control_->stop();
+  if (digest_) digest_->stop();  // while the shards still answer it
   for (std::thread& thread : threads_) thread.join();
   if (reloader_) reloader_->stop();
   if (segment_maker_.joinable()) segment_maker_.join();
@@ -482,6 +492,7 @@ int Daemon::run() {
                        open_queue() && recover() && open_control() && start_shards();
   if (started) {
     control_->start();
+    start_digest();
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
     start_reloader();

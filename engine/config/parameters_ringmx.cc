@@ -16,6 +16,7 @@ constexpr Parameter rows[] = {
     acts("ringmx_listen", Type::text, ""),
     acts("ringmx_max_sessions", Type::integer, "20000"),
     acts("ringmx_proxy_trusted", Type::text, ""),
+    acts("ringmx_quarantine_digest", Type::time, "1d"),
     acts("ringmx_queue_flush", Type::text, "auto"),
     acts("ringmx_queue_size_limit", Type::integer, "1073741824"),
     acts("ringmx_queue_sync", Type::text, "auto"),

@@ -251,6 +251,7 @@ void read_bounces(Evaluator& values, BounceSettings& bounces) {
   }
   const std::string& instead = values.text("ringmx_bounce");
   bounces.quarantine = instead == "quarantine";
+  bounces.quarantine_digest = values.time("ringmx_quarantine_digest", {}, time_max);
   if (!bounces.quarantine && instead != "dsn")
     values.error("ringmx_bounce", fmt::format("\"{}\": dsn or quarantine", printable(instead)));
 }

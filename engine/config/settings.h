@@ -154,6 +154,7 @@ struct BounceSettings {
   uint64_t size_limit = 50'000;                 // bounce_size_limit: larger mail: its header only
   bool soft_bounce = false;                     // nothing is refused for good
   bool quarantine = false;  // ringmx_bounce: what would be bounced is held instead
+  Duration quarantine_digest = seconds(86'400);  // ringmx_quarantine_digest; 0: none
   // notify_classes, and who is told
   bool notify_bounce = false, notify_2bounce = false, notify_delay = false;
   std::string bounce_recipient = "postmaster", double_bounce_recipient = "postmaster",

@@ -61,23 +61,20 @@ void Outbound::attempt_over(const queue::MessageInfo& info, std::string_view why
       left.pending_count > (rows ? rows->size() : 0) && is_expired(left, null_sender);
   if (settings_->bounces.quarantine && (refused > 0 || expired)) {
     const std::string text = refused > 0 ? (*rows)[0].text : std::string(why);
-    notices_.drop_rows(info.id);
-    if (expired || refused == left.pending_count) return quarantine(left, text);
-    return go_on(info, text);  // the others are tried once more first
+    if (!expired && refused < left.pending_count) {
+      notices_.drop_rows(info.id);
+      return go_on(info, text);  // the others are tried once more first
+    }
+    return notices_.begin({.id = info.id, .why = text, .expired = expired, .quarantine = true});
   }
   const bool delayed = !expired && warning_is_due(left);
   if (rows == nullptr && !expired && !delayed) return go_on(info, why);
-  notices_.begin({.id = info.id,
-                  .why = std::string(why),
-                  .expired = expired,
-                  .delayed = delayed,
-                  .listed = false,
-                  .told = false});
+  notices_.begin({.id = info.id, .why = std::string(why), .expired = expired, .delayed = delayed});
 }
 
 // ringmx_bounce = quarantine: a person decides, see the digest to the postmaster.
 void Outbound::quarantine(const queue::MessageInfo& info, std::string_view why) {
-  hold(info, fmt::format("refused: {}", why));
+  hold(info, fmt::format("{}{}", refused_reason, why));
   counters_.messages_quarantined.add();
 }
 
@@ -91,6 +88,10 @@ void Outbound::take_notices() {
       const bool known = spool_.journal().mark_warned(cause.id, loop_.now());
       MX_ASSERT(known || spool_.journal().failed());
     }
+    if (cause.hold && spool_.index().find(cause.id, info)) {
+      if (!obey_wish(info)) quarantine(info, cause.why);
+      continue;
+    }
     // Found by the sweep, it still has its place, unless it is done.
     if (cause.listed && spool_.index().find(cause.id, info)) {
       obey_wish(info);
@@ -101,6 +102,15 @@ void Outbound::take_notices() {
   }
   queue::MessageId id;
   while (notices_.next_generated(id)) add(id, not_in_memory);
+  letters_.pump();
+  while (letters_.next_generated(id)) add(id, not_in_memory);
+}
+
+void Outbound::on_commit(const queue::CommitResult& result) {
+  if (io::Op::unpack(result.cookie).kind == op_letter_commit)
+    letters_.on_commit(result);
+  else
+    notices_.on_commit(result);
 }
 
 // The message is done, or waits.
@@ -173,13 +183,12 @@ void Outbound::sweep(const queue::MessageInfo& info) {
   const std::string_view known = spool_.index().reason(info.id);
   const std::string why(known.empty() ? "delivery temporarily suspended: the next hop is down"
                                       : known);
-  if (expired && bounces.quarantine) return quarantine(info, why);
   notices_.begin({.id = info.id,
                   .why = why,
                   .expired = expired,
                   .delayed = delayed,
                   .listed = true,
-                  .told = false});
+                  .quarantine = expired && bounces.quarantine});
 }
 
 bool Outbound::is_being_tried(queue::MessageId id) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/observe/local_zone.h"
-#include "engine/policy/expand.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -38,9 +37,7 @@ Notices::Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
     : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(jobs_max) {}
 
 Notices::~Notices() {
-  jobs_.each([&](uint32_t, Job& job) {
-    if (job.draft.open()) spool_.journal().abandon(job.draft);
-  });
+  jobs_.each([&](uint32_t, Job& job) { job.posting.abandon(spool_.journal()); });
 }
 
 void Notices::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
@@ -122,6 +119,7 @@ void Notices::on_read(const io::Completion& completion) {
   if (job.extent_type == queue::RecordType::commit) {
     if (!take_commit(job, *payload)) return finish(job, slot, false);
     plan(job);
+    if (job.cause.hold) return finish(job, slot, false);
   } else {
     job.content += as_text(*payload);
     ++job.chunk;
@@ -149,6 +147,10 @@ void Notices::plan(Job& job) {
     const bool null_sender = envelope.head().sender.empty();
     job.cause.expired = loop_.wall() - job.info.arrival >=
                         (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
+  }
+  if (job.cause.quarantine && !envelope.head().own) {
+    job.cause.hold = job.cause.expired || !job.rows.empty();
+    return;
   }
   if (job.cause.expired)
     log_.line("qmgr", "{}: status=expired, returned to sender", queue::to_text(job.info.id).view());
@@ -193,6 +195,9 @@ void Notices::plan_row(Job& job, uint32_t row, const mail::EnvelopeHead& head,
   };
   const std::string_view sender = recipient.sender;
   if (sender.empty() || equals_ignoring_case(sender, double_bounce)) {
+    if (kind == Kind::failed && !sender.empty())
+      log_.line("bounce", "{}: undeliverable postmaster notification discarded",
+                queue::to_text(job.info.id).view());
     if (kind == Kind::failed && sender.empty() && bounces.notify_2bounce)
       postmaster(bounces.double_bounce_recipient, true);
     return;
@@ -258,8 +263,8 @@ bool Notices::compose(Job& job) {
                         row.detail, row.remote, row.text});
   }
   const WallTime now = loop_.wall();
-  spool_.journal().begin(job.draft, now, queue::SegmentPool::Purpose::marks);
-  const queue::MessageIdText id = queue::to_text(job.draft.id());
+  job.posting.begin(spool_.journal(), now);
+  const queue::MessageIdText id = queue::to_text(job.posting.id());
   const queue::MessageIdText original_id = queue::to_text(job.info.id);
   const config::BounceSettings& bounces = settings_->bounces;
   mail::Report report;
@@ -287,66 +292,21 @@ bool Notices::compose(Job& job) {
     report.content = mail::header_lines(job.content, bounces.size_limit);
     if (!is_ascii(report.content)) report.content = {};
   }
-  job.text = mail::write_report(report);
-  job.written = 0;
-  job.composed = true;
-  return build_envelope(job, notice);
-}
-
-// A notice goes where any mail to this address goes (virtual_alias_maps, aliases).
-bool Notices::build_envelope(Job& job, const Notice& notice) {
-  policy::Expansion expansion;
-  if (expansion.expand(snapshot_->policy, notice.to) != policy::Expansion::Result::ok) return false;
-  mail::EnvelopeHead head;
-  head.esmtp = true;
-  head.eight_bit = job.text.eight_bit;
-  head.smtputf8 = head.utf8_header = job.text.utf8;
-  head.arrival = job.draft.arrival();
-  head.size = job.text.header.size() + job.text.body.size();
-  head.client_name = "localhost";
-  head.client_address = "127.0.0.1";
-  head.sender = notice.from;
-  mail::EnvelopeWriter writer;
-  writer.begin(head);
-  for (uint32_t i = 0; i < expansion.size(); ++i) {
-    mail::EnvelopeRecipient recipient;
-    recipient.address = expansion.address(i);
-    recipient.dsn.notify = mail::notify_never;
-    writer.add_recipient(recipient);
-  }
-  const Bytes bytes = writer.bytes();
-  job.report_envelope.assign(bytes.begin(), bytes.end());
-  job.report_recipients = static_cast<uint16_t>(expansion.size());
-  return true;
+  return job.posting.address(snapshot_->policy, notice.from, notice.to, mail::write_report(report));
 }
 
 // Writes notices until one has to wait for the journal, or all are durable.
 void Notices::go_on(Job& job, uint32_t slot) {
   queue::Journal& journal = spool_.journal();
   while (job.notice < job.notices.size()) {
-    if (!job.composed && !compose(job)) return finish(job, slot, false);
-    if (job.report_recipients == 0) {  // an alias throws its mail away
-      journal.abandon(job.draft);
+    if (!job.posting.open() && !compose(job)) return finish(job, slot, false);
+    if (job.posting.recipients() == 0) {  // an alias throws its mail away
+      job.posting.abandon(journal);
       ++job.notice;
-      job.composed = false;
       continue;
     }
-    const std::string& header = job.text.header;
-    const std::string& body = job.text.body;
-    queue::Status status = queue::Status::ok;
-    while (status == queue::Status::ok && job.written < header.size() + body.size()) {
-      const bool in_header = job.written < header.size();
-      const std::string_view all = in_header ? std::string_view(header) : std::string_view(body);
-      const std::string_view piece = all.substr(
-          in_header ? job.written : job.written - header.size(), journal.chunk_bytes_max());
-      status = journal.append_chunk(job.draft,
-                                    in_header ? queue::ChunkKind::header : queue::ChunkKind::body,
-                                    as_bytes(piece));
-      if (status == queue::Status::ok) job.written += piece.size();
-    }
-    if (status == queue::Status::ok)
-      status = journal.commit(job.draft, job.report_recipients, job.report_envelope,
-                              jobs_.op(op_notice_commit, slot).pack());
+    const queue::Status status =
+        job.posting.write(journal, jobs_.op(op_notice_commit, slot).pack());
     if (status == queue::Status::later) return;
     if (status != queue::Status::ok) {
       log_.line("bounce", "warning: {}: no room in the queue for a notice",
@@ -368,10 +328,9 @@ void Notices::on_commit(const queue::CommitResult& result) {
   job->committing = false;
   if (!result.ok) return finish(*job, op.slot, false);
   log_notice(*job, result.id);
-  counters_.recipients_generated.add(job->report_recipients);
+  counters_.recipients_generated.add(job->posting.recipients());
   generated_.push_back(result.id);
   ++job->notice;
-  job->composed = false;
   go_on(*job, op.slot);
 }
 
@@ -385,7 +344,7 @@ void Notices::log_notice(const Job& job, queue::MessageId id) {
 }
 
 void Notices::finish(Job& job, uint32_t slot, bool told) {
-  if (job.draft.open()) spool_.journal().abandon(job.draft);
+  job.posting.abandon(spool_.journal());
   for (const NoticeRow& row : job.rows) {
     // A success that could not be told is a success all the same.
     if (row.kind == Kind::delayed || (!told && row.kind == Kind::failed)) continue;

@@ -12,6 +12,9 @@
 //                         double_bounce_sender: nobody is told
 //                         who asked for none (NOTIFY=)
 //
+// With ringmx_bounce = quarantine a message is given back to be held, unless it is a notice of
+// ours: that one ends here as it would without, so that none is told of in the next digest.
+//
 // Owner and threads: one shard. Memory: `jobs_max` messages at once, each at most bounce_size_limit
 // and a record; what waits for its turn is one row a recipient. Fails: without room in the queue,
 // or when a table can't be asked, nothing is marked; the message waits and is tried again.
@@ -29,6 +32,7 @@
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/posting.h"
 #include "engine/spool/spool.h"
 #include "proto/mail/envelope.h"
 #include "proto/mail/report.h"
@@ -51,11 +55,13 @@ struct NoticeRow {
 // Why begin() is called, and what next_ended() gives back.
 struct NoticeCause {
   queue::MessageId id;
-  std::string why;       // the reason that the journal keeps if recipients are left
-  bool expired = false;  // all that are pending are given up
-  bool delayed = false;  // else: the sender is warned of all that are pending
-  bool listed = false;   // it stands in a list of waiting ones all the same
-  bool told = false;     // ended: it worked
+  std::string why;          // the reason that the journal keeps if recipients are left
+  bool expired = false;     // all that are pending are given up
+  bool delayed = false;     // else: the sender is warned of all that are pending
+  bool listed = false;      // it stands in a list of waiting ones all the same
+  bool quarantine = false;  // it is held instead, if it is no notice of ours
+  bool told = false;        // ended: it worked
+  bool hold = false;        // ended: it is to be held
 };
 
 class Notices {
@@ -114,12 +120,7 @@ class Notices {
     bool reading = false;
     std::string content;
     // writing
-    queue::Draft draft;
-    mail::ReportText text;
-    std::vector<std::byte> report_envelope;
-    uint16_t report_recipients = 0;
-    size_t written = 0;  // of header and body
-    bool composed = false;
+    Posting posting;
     bool committing = false;
   };
 
@@ -133,7 +134,6 @@ class Notices {
   bool content_is_enough(const Job& job) const;
   void read_on(Job& job, uint32_t slot);
   bool compose(Job& job);
-  bool build_envelope(Job& job, const Notice& notice);
   void go_on(Job& job, uint32_t slot);
   void finish(Job& job, uint32_t slot, bool told);
   void log_notice(const Job& job, queue::MessageId id);

@@ -35,7 +35,8 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       schedule_({}, seed),
       connections_(4096),
       route_reads_(route_reads_max),
-      notices_(loop, spool, log, counters) {
+      notices_(loop, spool, log, counters),
+      letters_(loop, spool, log, counters) {
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
   health_timer_.kind = timer_health;

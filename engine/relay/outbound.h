@@ -32,6 +32,7 @@
 #include "engine/policy/route.h"
 #include "engine/policy/snapshot.h"
 #include "engine/relay/lanes.h"
+#include "engine/relay/letters.h"
 #include "engine/relay/next_hops.h"
 #include "engine/relay/notices.h"
 #include "engine/spool/spool.h"
@@ -57,6 +58,11 @@ inline constexpr uint8_t timer_health = 35;
 constexpr bool is_relay_timer(uint8_t kind) {
   return kind >= timer_connection && kind <= timer_health;
 }
+
+// Why a message is held: a person or a rule asked for it, or (what the next hop said follows) it
+// was refused and ringmx_bounce is quarantine.
+inline constexpr std::string_view held_reason = "held";
+inline constexpr std::string_view refused_reason = "refused: ";
 
 class Outbound {
  public:
@@ -91,7 +97,9 @@ class Outbound {
 
   void on_completion(const io::Completion& completion);
   // Of a message that this folder made: its cookie's kind says so.
-  void on_commit(const queue::CommitResult& result) { notices_.on_commit(result); }
+  void on_commit(const queue::CommitResult& result);
+  // A letter to the postmaster. False: it can't be taken now.
+  [[nodiscard]] bool post(Letter letter) { return letters_.add(std::move(letter)); }
   void on_timer(io::Timer& timer);
   // End of turn: gives waiting messages to connections.
   void pump();
@@ -103,7 +111,8 @@ class Outbound {
   void begin_shutdown();
   // What must end before the shard's memory may go: connections, reads, commits.
   uint32_t under_way() const {
-    return connections_.used() + route_reads_.used() + notices_.in_flight();
+    return connections_.used() + route_reads_.used() + notices_.in_flight() +
+           static_cast<uint32_t>(letters_.under_way());
   }
   void end_all();
   size_t waiting() const;
@@ -200,7 +209,7 @@ class Outbound {
   void quarantine(const queue::MessageInfo& info, std::string_view why);
   void take_notices();
   void go_on(const queue::MessageInfo& info, std::string_view why);
-  void hold(const queue::MessageInfo& info, std::string_view why = "held");
+  void hold(const queue::MessageInfo& info, std::string_view why = held_reason);
   void remove(const queue::MessageInfo& info);
   void try_now(const queue::MessageInfo& info);
   void probe_now();
@@ -255,6 +264,7 @@ class Outbound {
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;
+  Letters letters_;
   std::map<queue::MessageId, Steer> wishes_;  // for messages that are being tried
   io::Timer schedule_timer_, sweep_timer_, health_timer_;
   uint32_t sweep_cursor_ = 0;

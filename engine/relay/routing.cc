@@ -22,6 +22,7 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
   notices_.set_snapshot(snapshot_, settings_);
+  letters_.set_snapshot(snapshot_, settings_);
   loop_.timers.arm(sweep_timer_, loop_.now() + sweep_interval());
   schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
   const Destination* const was_relay = relay_;

@@ -8,15 +8,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <set>
 
 #include "engine/io/clock.h"
+#include "engine/shard/ask.h"
 #include "proto/base/limits.h"
 #include "queue/reader.h"
 
@@ -27,7 +25,6 @@ constexpr size_t page_messages = 256;
 constexpr size_t list_send_bytes = 64U << 10;
 constexpr int client_timeout_ms = 10'000;
 constexpr size_t waiting_max = 128;  // clients whose request is not there yet
-constexpr auto shard_timeout = std::chrono::seconds(10);
 
 bool send_all(int client, std::string_view text) {
   const Instant until = io::now() + milliseconds(client_timeout_ms);
@@ -37,34 +34,6 @@ bool send_all(int client, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(n));
   }
   return true;
-}
-
-// Runs `task` on the shard and waits for it; false when the shard does not answer.
-bool ask(Shard& shard, std::function<void(Shard&)> task) {
-  struct Done {
-    std::mutex mutex;
-    std::condition_variable told;
-    bool done = false;
-  };
-  const auto state = std::make_shared<Done>();
-  const bool posted = shard.post([state, task = std::move(task)](Shard& s) {
-    const std::lock_guard lock(state->mutex);
-    task(s);
-    state->done = true;
-    state->told.notify_all();
-  });
-  if (!posted) return false;
-  std::unique_lock lock(state->mutex);
-  return state->told.wait_for(lock, shard_timeout, [&] { return state->done; });
-}
-
-// A shard's row for the one at `info`.
-spool::QueuedMessage row_of(Shard& s, const queue::MessageInfo& info) {
-  spool::QueuedMessage row{info, {}, std::string(s.index().reason(info.id))};
-  for (uint32_t r = s.index().next_pending(info.id, 0); r != queue::Index::none;
-       r = s.index().next_pending(info.id, r + 1))
-    row.pending.push_back(r);
-  return row;
 }
 
 }  // namespace

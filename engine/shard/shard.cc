@@ -332,6 +332,10 @@ relay::Outbound::Steered Shard::steer(relay::Outbound::Steer what, queue::Messag
   return runtime_->outbound->steer(what, id);
 }
 
+bool Shard::post_letter(relay::Letter letter) {
+  return runtime_->outbound->post(std::move(letter));
+}
+
 queue::Index& Shard::index() {
   return runtime_->spool->index();
 }

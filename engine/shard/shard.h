@@ -72,6 +72,8 @@ class Shard {
   // What an operator wants of one message.
   relay::Outbound::Steered steer(relay::Outbound::Steer what, queue::MessageId id);
   queue::Index& index();
+  // A letter to the postmaster. False: it can't be taken now.
+  [[nodiscard]] bool post_letter(relay::Letter letter);
 
   const observe::Counters& counters() const { return counters_; }
   uint32_t number() const { return number_; }

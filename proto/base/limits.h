@@ -119,6 +119,14 @@ inline constexpr uint32_t queue_segments_max =
 inline constexpr uint32_t defer_reason_bytes_max = 200;
 inline constexpr uint32_t defer_reasons_max = 4096;  // different ones kept in memory, a shard
 
+// Letters to the postmaster that wait to be written, a shard.
+inline constexpr uint32_t letters_waiting_max = 64;
+// The digest of quarantined mail: messages in one, recipients shown of each, and how many messages
+// it remembers to have told of.
+inline constexpr uint32_t digest_messages_max = 200;
+inline constexpr uint32_t digest_recipients_max = 20;
+inline constexpr uint32_t digest_remembered_max = 50'000;
+
 // One request on the control socket: some thousand queue ids.
 inline constexpr uint32_t control_request_bytes_max = 64U << 10;
 

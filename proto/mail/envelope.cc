@@ -13,8 +13,9 @@ constexpr uint8_t flag_held = 4;
 constexpr uint8_t flag_dsn = 8;
 constexpr uint8_t flag_smtputf8 = 16;
 constexpr uint8_t flag_utf8_header = 32;
-constexpr uint8_t flags_known =
-    flag_eight_bit | flag_esmtp | flag_held | flag_dsn | flag_smtputf8 | flag_utf8_header;
+constexpr uint8_t flag_own = 64;
+constexpr uint8_t flags_known = flag_eight_bit | flag_esmtp | flag_held | flag_dsn | flag_smtputf8 |
+                                flag_utf8_header | flag_own;
 constexpr uint8_t recipient_flag_own_sender = 1;
 constexpr uint8_t recipient_flag_dsn = 2;
 constexpr uint8_t recipient_flags_known = recipient_flag_own_sender | recipient_flag_dsn;
@@ -34,7 +35,8 @@ void EnvelopeWriter::begin(const EnvelopeHead& head) {
   const bool dsn = head.dsn_return != DsnReturn::unset || !head.envelope_id.empty();
   const int flags = (head.eight_bit ? flag_eight_bit : 0) | (head.esmtp ? flag_esmtp : 0) |
                     (head.held ? flag_held : 0) | (dsn ? flag_dsn : 0) |
-                    (head.smtputf8 ? flag_smtputf8 : 0) | (head.utf8_header ? flag_utf8_header : 0);
+                    (head.smtputf8 ? flag_smtputf8 : 0) |
+                    (head.utf8_header ? flag_utf8_header : 0) | (head.own ? flag_own : 0);
   store_le(fixed + flags_offset, static_cast<uint8_t>(flags));
   store_le(fixed + recipient_count_offset, uint16_t{0});
   store_le(fixed + arrival_offset, head.arrival.us);
@@ -98,6 +100,7 @@ bool EnvelopeReader::parse() {
   head_.held = (flags & flag_held) != 0;
   head_.smtputf8 = (flags & flag_smtputf8) != 0;
   head_.utf8_header = (flags & flag_utf8_header) != 0;
+  head_.own = (flags & flag_own) != 0;
   head_.recipient_count = load_le<uint16_t>(from + recipient_count_offset);
   head_.arrival.us = load_le<int64_t>(from + arrival_offset);
   head_.size = load_le<uint64_t>(from + size_offset);

@@ -10,8 +10,9 @@
 //   offset  0        1      2           4        12    20
 //           version  flags  recipients  arrival  size  texts …
 //   flags: 1 eight_bit, 2 esmtp, 4 held, 8 DSN (u8 RET= and the text of ENVID= follow the sender),
-//   16 SMTPUTF8, 32 UTF-8 in header lines. Recipient flags: 1 own sender (its text follows the
-//   recipient's), 2 DSN (u8 NOTIFY= and the text of ORCPT= follow). The other bits are 0.
+//   16 SMTPUTF8, 32 UTF-8 in header lines, 64 a notice of our own. Recipient flags: 1 own sender
+//   (its text follows the recipient's), 2 DSN (u8 NOTIFY= and the text of ORCPT= follow). The other
+//   bits are 0.
 //
 // The journal's checksum covers the bytes, yet the reader trusts none of them: a queue directory
 // can be copied, and a wrong length must never be followed. Cost: one pass, no allocation for usual
@@ -34,6 +35,7 @@ struct EnvelopeHead {
   bool held = false;         // not to be delivered until a person releases it
   bool smtputf8 = false;     // SMTPUTF8 was given
   bool utf8_header = false;  // … and the header has UTF-8
+  bool own = false;          // a notice that we made
   DsnReturn dsn_return = DsnReturn::unset;
   uint16_t recipient_count = 0;  // set by the reader; the writer counts for itself
   WallTime arrival;

@@ -2,50 +2,10 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
+#include "proto/mail/notice_text.h"
 
 namespace mx::mail {
 namespace {
-
-constexpr size_t fold_columns = 72;
-
-std::string number(uint64_t n) {
-  return std::string(Decimal(n).view());
-}
-
-// The whole of a report's lines ends here: CRLF, and a dot more in front of a dot.
-void add_line(std::string& out, std::string_view line) {
-  if (line.starts_with('.')) out += '.';
-  out += line;
-  out += "\r\n";
-}
-
-// Folded at blanks; continuation lines begin with `indent`. A word that is longer than a line stays
-// whole, up to what a line may hold (RFC 5321 4.5.3.1.6).
-void add_folded(std::string& out, std::string_view first, std::string_view text,
-                std::string_view indent) {
-  constexpr size_t word_max = 900;
-  std::string line(first);
-  bool fresh = true;
-  std::string clean = printable(text);
-  std::string_view rest = clean;
-  while (true) {
-    std::string_view word = take_word(rest, " ");
-    if (word.empty()) break;
-    while (!word.empty()) {
-      const std::string_view piece = word.substr(0, word_max);
-      word.remove_prefix(piece.size());
-      if (!fresh && line.size() + 1 + piece.size() > fold_columns) {
-        add_line(out, line);
-        line = indent;
-        fresh = true;
-      }
-      if (!fresh) line += ' ';
-      line += piece;
-      fresh = false;
-    }
-  }
-  add_line(out, line);
-}
 
 std::string decode_xtext(std::string_view text) {
   std::string out;
@@ -59,12 +19,6 @@ std::string decode_xtext(std::string_view text) {
     }
   }
   return out;
-}
-
-std::string date_text(WallTime time, const TimeZone& zone) {
-  char text[date_bytes_max];
-  const auto written = write_date(time, zone, text);
-  return written ? std::string(text, *written) : std::string();
 }
 
 std::string_view subject_of(const Report& report) {
@@ -108,10 +62,10 @@ void write_explanation(std::string& out, const Report& report) {
     add_line(out, bar);
     add_line(out, "");
     add_line(out, "Your message could not be delivered for more than " +
-                      number(static_cast<uint64_t>(report.delay_warning.us / 3'600'000'000)) +
+                      number_text(static_cast<uint64_t>(report.delay_warning.us / 3'600'000'000)) +
                       " hour(s).");
     add_line(out, "It will be retried until it is " +
-                      number(static_cast<uint64_t>(report.lifetime.us / 86'400'000'000)) +
+                      number_text(static_cast<uint64_t>(report.lifetime.us / 86'400'000'000)) +
                       " day(s) old.");
   } else {
     add_line(out, "I'm sorry to have to inform you that your message could not");
@@ -162,8 +116,8 @@ void write_status(std::string& out, const Report& report, bool utf8) {
       exact("Original-Recipient", std::string(recipient.original.substr(0, at)) + ";" +
                                       decode_xtext(recipient.original.substr(at + 1)));
     field("Action", action_of(report.kind));
-    field("Status", number(recipient.status_class) + "." + number(recipient.subject) + "." +
-                        number(recipient.detail));
+    field("Status", number_text(recipient.status_class) + "." + number_text(recipient.subject) +
+                        "." + number_text(recipient.detail));
     if (!recipient.remote.empty())
       field("Remote-MTA",
             "dns; " + std::string(recipient.remote.substr(0, recipient.remote.find('['))));
@@ -201,7 +155,7 @@ void write_header(std::string& out, const Report& report, const ReportText& text
   add_line(out, "\tboundary=\"" + boundary + "\"");
   if (text.eight_bit) add_line(out, "Content-Transfer-Encoding: 8bit");
   add_line(out, "Message-Id: <" + std::string(report.report_id) + "." +
-                    number(static_cast<uint64_t>(report.now.us)) + "@" + host + ">");
+                    number_text(static_cast<uint64_t>(report.now.us)) + "@" + host + ">");
 }
 
 }  // namespace
@@ -216,7 +170,7 @@ ReportText write_report(const Report& report) {
   }
   text.eight_bit |= text.utf8;
   const std::string boundary = std::string(report.report_id) + "." +
-                               number(static_cast<uint64_t>(report.now.us)) + "/" +
+                               number_text(static_cast<uint64_t>(report.now.us)) + "/" +
                                printable(report.hostname);
   write_header(text.header, report, text, boundary);
 
