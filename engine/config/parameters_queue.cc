@@ -43,7 +43,7 @@ constexpr Parameter rows[] = {
     harmless("disable_verp_bounces", Type::boolean, "no", why::bounces),
     harmless("empty_address_recipient", Type::text, "MAILER-DAEMON", why::bounces),
     harmless("enable_threaded_bounces", Type::boolean, "no", why::bounces),
-    harmless("error_notice_recipient", Type::text, "postmaster", why::notices),
+    acts("error_notice_recipient", Type::text, "postmaster"),
     acts("fast_flush_domains", Type::text, "$relay_domains"),
     harmless("fast_flush_purge_time", Type::time, "7d", why::scheduling),
     harmless("fast_flush_refresh_time", Type::time, "12h", why::scheduling),

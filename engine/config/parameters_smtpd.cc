@@ -49,7 +49,7 @@ constexpr Parameter rows[] = {
     acts("smtpd_hard_error_limit", Type::integer, "${stress?{1}:{20}}"),
     acts("smtpd_helo_required", Type::boolean, "no"),
     acts("smtpd_helo_restrictions", Type::text, ""),
-    harmless("smtpd_history_flush_threshold", Type::integer, "100", why::log_shape),
+    harmless("smtpd_history_flush_threshold", Type::integer, "100", why::transcripts),
     acts("smtpd_junk_command_limit", Type::integer, "${stress?{1}:{100}}"),
     harmless("smtpd_log_access_permit_actions", Type::text, "", why::log_shape),
     refused("smtpd_milter_maps", Type::text, "", not_built::milters),

@@ -54,8 +54,7 @@ inline constexpr std::string_view master_services = "it names one of Postfix's i
 inline constexpr std::string_view milters =
     "used only with milters, which are refused when they are set";
 inline constexpr std::string_view newaliases = "it is used by newaliases only";
-inline constexpr std::string_view notices =
-    "notices of bounces, 2bounces and delays are mailed; errors are logged and raise alarms";
+inline constexpr std::string_view notices = "a delay is warned of once, and its end is not told";
 inline constexpr std::string_view other_transport =
     "it belongs to a transport of master.cf that ringmx does not have";
 inline constexpr std::string_view peername =
@@ -84,6 +83,8 @@ inline constexpr std::string_view tables =
     "tables are compiled by mapc, and all of them are opened at start";
 inline constexpr std::string_view tls =
     "used only with TLS, which is refused when it is switched on";
+inline constexpr std::string_view transcripts =
+    "the postmaster gets one transcript of a session, of its last lines, at its end";
 inline constexpr std::string_view unset_feature =
     "used only with parameters that are refused when they are set";
 inline constexpr std::string_view verification =

@@ -94,6 +94,16 @@ void read_upstream_proxy(Evaluator& values, ListReader& lists, Clients& clients)
     values.error(name, "needs the addresses of the proxies in ringmx_proxy_trusted");
 }
 
+// Of sessions. bounce: for the recipients that were refused as unknown, and messages as too large.
+smtp::ErrorClasses error_class(std::string_view name) {
+  if (name == "bounce") return smtp::error_bounce;
+  if (name == "data") return smtp::error_data;
+  if (name == "policy") return smtp::error_policy;
+  if (name == "protocol") return smtp::error_protocol;
+  if (name == "resource") return smtp::error_resource;
+  return name == "software" ? smtp::error_software : smtp::ErrorClasses{0};
+}
+
 }  // namespace
 
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
@@ -238,14 +248,16 @@ void read_bounces(Evaluator& values, BounceSettings& bounces) {
   bounces.bounce_recipient = values.text("bounce_notice_recipient");
   bounces.double_bounce_recipient = values.text("2bounce_notice_recipient");
   bounces.delay_recipient = values.text("delay_notice_recipient");
+  bounces.error_recipient = values.text("error_notice_recipient");
+  bounces.notify_errors = 0;
   for (const Word& word : values.list("notify_classes").words) {
     const std::string& name = word.text;
+    const smtp::ErrorClasses errors = error_class(name);
+    bounces.notify_errors |= errors;
     bounces.notify_bounce |= name == "bounce";
     bounces.notify_2bounce |= name == "bounce" || name == "2bounce";
     bounces.notify_delay |= name == "delay";
-    const bool of_the_log = name == "data" || name == "policy" || name == "protocol" ||
-                            name == "resource" || name == "software";
-    if (!of_the_log && name != "bounce" && name != "2bounce" && name != "delay")
+    if (errors == 0 && name != "2bounce" && name != "delay")
       values.report(word, Severity::error,
                     fmt::format("notify_classes: \"{}\" is no class", printable(name)));
   }

@@ -157,8 +157,9 @@ struct BounceSettings {
   Duration quarantine_digest = seconds(86'400);  // ringmx_quarantine_digest; 0: none
   // notify_classes, and who is told
   bool notify_bounce = false, notify_2bounce = false, notify_delay = false;
+  smtp::ErrorClasses notify_errors = smtp::error_resource | smtp::error_software;  // of sessions
   std::string bounce_recipient = "postmaster", double_bounce_recipient = "postmaster",
-              delay_recipient = "postmaster";
+              delay_recipient = "postmaster", error_recipient = "postmaster";
 };
 
 // How much of one more connection a success is worth (…_concurrency_positive_feedback).

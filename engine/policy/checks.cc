@@ -267,7 +267,9 @@ Evaluation::Result Evaluation::non_fqdn_recipient(const Restriction&, const Obje
 
 Evaluation::Result Evaluation::unauth_pipelining(const Restriction&, const Object& object) {
   if (!session_.pipelining_abuse) return Result::dunno;
-  return refuse_object(503, {5, 5, 0}, object, improper_pipelining);
+  smtp::Verdict verdict = refuse_text(503, {5, 5, 0}, object, improper_pipelining);
+  verdict.error_class = smtp::error_protocol;
+  return refused(verdict);
 }
 
 // At RCPT the one at hand comes on top of those that were accepted.
@@ -311,10 +313,12 @@ Evaluation::Result Evaluation::user_unknown(uint16_t code, const Object& object,
   const bool sender = object.object_class == ObjectClass::sender;
   // Postfix's code for a sender in a virtual alias domain is another one.
   const uint16_t detail = !sender ? 1 : table == virtual_alias_table ? 7 : 0;
-  return refused(refuse(
+  smtp::Verdict verdict = refuse(
       code, {5, 1, detail},
       {"<", object.name, ">: ", sender ? "Sender" : "Recipient", " address rejected: User unknown",
-       policy_.show_user_unknown_table_name ? table : ""}));
+       policy_.show_user_unknown_table_name ? table : ""});
+  verdict.error_class = smtp::error_bounce;
+  return refused(verdict);
 }
 
 // An alias that can't be followed to its end is no place to accept mail for.

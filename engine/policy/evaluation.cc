@@ -270,6 +270,8 @@ Evaluation::Result Evaluation::refused(smtp::Verdict verdict, bool server_error)
     effects_.notes.push_back({"reject_warning", text += verdict.text.view()});
     return Result::dunno;
   }
+  if (server_error)
+    verdict.error_class = verdict.enhanced.detail == 0 ? smtp::error_data : smtp::error_software;
   if (defer_if_reject_ && verdict.code >= 500) verdict = *defer_if_reject_;
   verdict_ = verdict;
   return Result::reject;

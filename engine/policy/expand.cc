@@ -66,6 +66,7 @@ class Expander {
   Result undeliverable(const ResolvedAddress& address, const Alias& from, std::string_view why);
   Result emit(const ResolvedAddress& address, const Alias& from);
   bool complete(std::string& address) const;
+  void note(Expansion::Change change);
 
   const Policy& policy_;
   Expansion& out_;
@@ -78,6 +79,12 @@ bool Expander::complete(std::string& address) const {
   const ResolvedAddress resolved = resolve(policy_, address);
   if (!resolved.tempfail) address = resolved.text.view();
   return !resolved.tempfail;
+}
+
+// The first one counts: what Postfix's cleanup has answered for, local(8) does not report again.
+void Expander::note(Expansion::Change change) {
+  if (out_.changes_.empty() || out_.changes_.back().original != original_)
+    out_.changes_.push_back({original_, change});
 }
 
 Result Expander::add(uint32_t original, std::string_view address, bool with_virtual) {
@@ -94,8 +101,10 @@ Result Expander::add(uint32_t original, std::string_view address, bool with_virt
   std::vector<std::string> addresses{std::string(internal.view())};
   if (!complete(addresses.front())) return Result::tempfail;
   if (with_virtual) {
+    const std::string before = addresses.front();
     const Result mapped = map_virtual(addresses);
     if (mapped != Result::ok) return mapped;
+    if (addresses.size() > 1 || addresses.front() != before) note(Expansion::Change::alias);
   }
   for (const std::string& each : addresses)
     if (const Result result = deliver(each, {}); result != Result::ok) return result;
@@ -223,6 +232,7 @@ Result Expander::expand_alias(std::string_view name, std::string_view value,
   const Result found = find_owner(alias.name, owner);
   if (found != Result::ok) return found;
   if (!owner.empty()) alias.sender = &owner;
+  note(owner.empty() ? Expansion::Change::alias : Expansion::Change::list);
   mail::AddressList list(value);
   std::string each;
   while (list.next(each)) {
@@ -306,6 +316,11 @@ Result Expander::emit(const ResolvedAddress& address, const Alias& from) {
   return Result::ok;
 }
 
+Expansion::Change Expansion::change(uint32_t original) const {
+  const auto found = std::ranges::lower_bound(changes_, original, {}, &Changed::original);
+  return found != changes_.end() && found->original == original ? found->change : Change::none;
+}
+
 Expansion::Recipient& Expansion::append() {
   if (size_ == recipients_.size()) recipients_.emplace_back();
   return recipients_[size_++];
@@ -349,6 +364,7 @@ void Expansion::drop_duplicates(const smtp::Transaction& transaction) {
 Expansion::Result Expansion::expand(const Policy& policy, const smtp::Transaction& transaction,
                                     const Rewrites& rewrites) {
   size_ = 0;
+  changes_.clear();
   warnings_.clear();
   deliverable_ = true;
   Expander expander(policy, *this);

@@ -46,6 +46,9 @@ class Expansion {
   // owner-NAME's, when the recipient came out of alias NAME that has one.
   bool has_own_sender(uint32_t i) const { return recipients_[i].owned; }
   std::string_view own_sender(uint32_t i) const { return recipients_[i].sender; }
+  // What became of the RCPT: nothing, an alias, or one with an owner (a mailing list).
+  enum class Change : uint8_t { none, alias, list };
+  Change change(uint32_t original) const;
   // Nobody among the recipients is without a place to be delivered to.
   bool deliverable() const { return deliverable_; }
   // What the log should say.
@@ -64,6 +67,11 @@ class Expansion {
 
   std::vector<Recipient> recipients_;  // the first size_ count; their memory is used again
   uint32_t size_ = 0;
+  struct Changed {
+    uint32_t original = 0;
+    Change change = Change::none;
+  };
+  std::vector<Changed> changes_;  // those that are aliases, in order
   std::vector<std::string> warnings_;
   bool deliverable_ = true;
 };

@@ -28,6 +28,15 @@ void Outbound::note_refused(const queue::MessageInfo& info, uint32_t recipient,
                          .text = std::string(text)});
 }
 
+// Its sender wants to know that it went to others; it is no recipient itself.
+void Outbound::note_alias(const queue::MessageInfo& info, uint32_t recipient,
+                          mail::AliasNote note) {
+  if (const std::vector<NoticeRow>* const rows = notices_.rows(info.id); rows != nullptr)
+    for (const NoticeRow& row : *rows)
+      if (row.recipient == recipient) return;  // on the way to another next hop
+  notices_.add(info.id, alias_row(recipient, note));
+}
+
 // A clock that jumps, forward or back, makes nothing old.
 Duration Outbound::age(const queue::MessageInfo& info) const {
   const WallTime steady = first_wall_ + (loop_.now() - first_now_);

@@ -306,6 +306,11 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
     if (i < c.next_recipient || (c.tried[i / 64] & bit(i)) != 0) continue;
     if (!spool_.index().is_pending(c.info.id, i)) continue;
     if (c.tried_before != nullptr && is_refused(c.info.id, i)) continue;
+    if (recipient.note != mail::AliasNote::none) {
+      c.tried[i / 64] |= bit(i);
+      if (c.tried_before == nullptr) note_alias(c.info, i, recipient.note);
+      continue;
+    }
     const bool first = c.positions.empty();
     if (!first && recipient.sender != c.sender) continue;
     Destination* to = nullptr;

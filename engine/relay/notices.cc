@@ -32,6 +32,17 @@ bool has_whole_header(std::string_view content) {
 
 }  // namespace
 
+NoticeRow alias_row(uint32_t recipient, mail::AliasNote note) {
+  return {.recipient = recipient,
+          .kind = Kind::relayed,
+          .status_class = 2,
+          .subject = 0,
+          .detail = 0,
+          .remote = {},
+          .text = "alias expanded",
+          .action = note == mail::AliasNote::delivered ? "delivered" : "expanded"};
+}
+
 Notices::Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
                  observe::Counters& counters)
     : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(jobs_max) {}
@@ -163,8 +174,12 @@ void Notices::plan(Job& job) {
     while (next < noted && job.rows[next].recipient < i) ++next;
     if (next < noted && job.rows[next].recipient == i) {
       plan_row(job, static_cast<uint32_t>(next), envelope.head(), recipient);
-    } else if ((job.cause.expired || job.cause.delayed) &&
-               spool_.index().is_pending(job.info.id, i)) {
+    } else if (!spool_.index().is_pending(job.info.id, i)) {
+      continue;
+    } else if (recipient.note != mail::AliasNote::none) {
+      job.rows.push_back(alias_row(i, recipient.note));
+      plan_row(job, static_cast<uint32_t>(job.rows.size()) - 1, envelope.head(), recipient);
+    } else if (job.cause.expired || job.cause.delayed) {
       job.rows.push_back({.recipient = i,
                           .kind = job.cause.expired ? Kind::failed : Kind::delayed,
                           .status_class = 4,
@@ -260,7 +275,7 @@ bool Notices::compose(Job& job) {
     const NoticeRow& row = job.rows[at];
     const mail::EnvelopeRecipient& recipient = recipients[row.recipient];
     reported.push_back({recipient.address, recipient.dsn.original, row.status_class, row.subject,
-                        row.detail, row.remote, row.text});
+                        row.detail, row.remote, row.text, row.action});
   }
   const WallTime now = loop_.wall();
   job.posting.begin(spool_.journal(), now);
@@ -350,6 +365,7 @@ void Notices::finish(Job& job, uint32_t slot, bool told) {
     if (row.kind == Kind::delayed || (!told && row.kind == Kind::failed)) continue;
     if (!spool_.journal().mark_done(job.info.id, row.recipient, 1, loop_.now())) continue;
     if (row.kind == Kind::failed) counters_.recipients_bounced.add();
+    if (!row.action.empty()) counters_.recipients_expanded.add();
   }
   job.cause.told = told;
   ended_.push_back(std::move(job.cause));

@@ -50,7 +50,9 @@ struct NoticeRow {
   uint16_t subject = 0, detail = 0;
   std::string remote;  // empty: we say so
   std::string text;
+  std::string_view action = {};  // of success; lives for ever. Empty: the kind's
 };
+NoticeRow alias_row(uint32_t recipient, mail::AliasNote note);
 
 // Why begin() is called, and what next_ended() gives back.
 struct NoticeCause {

@@ -198,6 +198,7 @@ class Outbound {
   // after an attempt
   void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,
                     std::string_view remote, std::string_view text);
+  void note_alias(const queue::MessageInfo& info, uint32_t recipient, mail::AliasNote note);
   void attempt_over(const queue::MessageInfo& info, std::string_view why, bool null_sender);
   Duration age(const queue::MessageInfo& info) const;
   bool is_expired(const queue::MessageInfo& info, bool null_sender) const;

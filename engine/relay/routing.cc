@@ -196,15 +196,15 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     envelope.rewind();
     mail::EnvelopeRecipient recipient;
     for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
-      if (spool_.index().is_pending(info.id, i)) visit(i, recipient.address);
+      if (spool_.index().is_pending(info.id, i)) visit(i, recipient);
   };
   if (!readable) {
     chosen = relay_;  // tells of the damage
   } else {
-    each_pending([&](uint32_t, std::string_view address) {
+    each_pending([&](uint32_t, const mail::EnvelopeRecipient& recipient) {
       if (chosen != nullptr && chosen->lanes.up()) return;
       Destination* to = nullptr;
-      route_of(address, &to);
+      if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
       if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
     });
   }
@@ -216,10 +216,11 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     return;
   }
   FixedText<480> why;
-  each_pending([&](uint32_t i, std::string_view address) {
+  each_pending([&](uint32_t i, const mail::EnvelopeRecipient& recipient) {
+    if (recipient.note != mail::AliasNote::none) return note_alias(info, i, recipient.note);
     Destination* to = nullptr;
-    const policy::Route route = route_of(address, &to);
-    settle_local(info, i, address, route);
+    const policy::Route route = route_of(recipient.address, &to);
+    settle_local(info, i, recipient.address, route);
     if (route.kind == Kind::retry) why = route.text;
   });
   attempt_over(info, why.view(), envelope.head().sender.empty());

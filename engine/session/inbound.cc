@@ -210,7 +210,10 @@ bool Inbound::feed(Session& s) {
   if (unwanted) s.intake.reset(spool_);
   const bool backlog = s.server.out().size() >= limits::reply_backlog_bytes_max;
   if (!s.input().empty() && !backlog) {
+    transcribe(s);
+    const bool command = !s.server.skipping();
     const size_t taken = s.server.feed(s.input());
+    if (s.transcript && command) s.transcript->add('<', s.input().substr(0, taken));
     if (s.debugged) debug_lines(s, '<', s.input().substr(0, taken));
     s.consume(taken);
     return true;
@@ -340,6 +343,7 @@ bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
   if (!spool_.journal().accepting()) {
     verdict.code = 421;
     verdict.enhanced = {4, 3, 0};
+    verdict.error_class = smtp::error_resource;
     fits = verdict.text.assign("Error: queue file write error");
     MX_ASSERT(fits);
     return false;
@@ -348,6 +352,7 @@ bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
   if (!spool_.pool().reserve(wanted)) {
     verdict.code = 452;
     verdict.enhanced = {4, 3, 1};
+    verdict.error_class = smtp::error_resource;
     fits = verdict.text.assign("Insufficient system storage");
     MX_ASSERT(fits);
     return false;
@@ -360,6 +365,7 @@ bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
 void Inbound::send_replies(Session& s) {
   MX_ASSERT(!s.sending && !s.server.out().empty());
   if (s.debugged) debug_lines(s, '>', s.server.out().text());
+  transcribe(s);
   s.sending = true;
   ++s.in_flight;
   loop_.ring.send(s.fd.get(), as_bytes(s.server.out().text()), sessions_.op(op_reply, s.slot));
@@ -424,6 +430,7 @@ void Inbound::resume_waiting() {
 void Inbound::begin_close(Session& s) {
   if (s.closing) return;
   s.closing = true;
+  end_transcript(s);
   log_disconnect(s);
   loop_.timers.cancel(s.timer);
   if (s.in_flight > 0) loop_.ring.cancel_fd(s.fd.get(), {});
@@ -472,9 +479,11 @@ void Inbound::on_body(Session& s, const io::Completion& completion) {
 // The peer has gone, in whatever state the session is.
 void Inbound::lost(Session& s) {
   if (s.closing) return;
-  if (s.server.need() != Need::close && std::string_view(s.server.current_verb()) != "QUIT")
+  if (s.server.need() != Need::close && std::string_view(s.server.current_verb()) != "QUIT") {
+    s.end_reason = "lost connection";
     log_.line("smtpd", "lost connection after {} from {}[{}]", s.server.current_verb(),
               s.client_name(), s.ip.view());
+  }
   begin_close(s);
 }
 
@@ -497,6 +506,7 @@ void Inbound::on_completion(const io::Completion& completion) {
       s->sending = false;
       const bool whole = completion.result == static_cast<int32_t>(s->server.out().size());
       s->server.out().clear();
+      if (s->transcript) s->transcript->replies_sent();
       if (!whole) lost(*s);
       advance(*s);
       break;
@@ -527,6 +537,7 @@ void Inbound::on_timer(io::Timer& timer) {
   } else {
     log_.line("smtpd", "timeout after {} from {}[{}]", s.server.current_verb(), s.client_name(),
               s.ip.view());
+    s.end_reason = "timeout";
     s.server.abort({4, 4, 2}, "Error: timeout exceeded");
   }
   advance(s);

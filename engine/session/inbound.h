@@ -23,6 +23,7 @@
 #include "engine/policy/decide.h"
 #include "engine/policy/expand.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/letters.h"
 #include "engine/relay/next_hop.h"
 #include "engine/session/client_table.h"
 #include "engine/session/intake.h"
@@ -48,6 +49,8 @@ struct Accepted {
   uint32_t message_slot = UINT32_MAX;  // in Spool::messages(), when it is in memory
 };
 
+class Transcript;
+
 class Inbound {
  public:
   Inbound(io::Loop& loop, spool::Spool& spool, observe::LogStream& log, observe::Counters& counters,
@@ -70,6 +73,8 @@ class Inbound {
   // End of turn: sessions that waited for memory or the journal go on.
   void resume_waiting();
   bool next_accepted(Accepted& accepted);
+  // What the postmaster is to be told.
+  bool next_letter(relay::Letter& letter);
   // ETRN has asked, since the last call, for what waits for a domain.
   bool take_queue_request() { return std::exchange(queue_requested_, false); }
 
@@ -103,6 +108,7 @@ class Inbound {
   bool expand(Session& s);
   void discard(Session& s);
   void build_envelope(Session& s);
+  uint32_t add_alias_notes(const Session& s);
   void refuse(Session& s, const smtp::Verdict& verdict);
   void log_verdict(Session& s, std::string_view kind, std::string_view text);
   void take_effects(Session& s, policy::Effects&& effects);
@@ -118,6 +124,11 @@ class Inbound {
   void on_body(Session& s, const io::Completion& completion);
   void lost(Session& s);
   void log_disconnect(Session& s);
+  void transcribe(Session& s);
+  bool begin_transcript(Session& s);
+  void end_transcript(Session& s);
+  bool may_notify();
+  void notify(Session& s, const std::string& to);
   void log_accepted(Session& s, queue::MessageId id);
   void log_refused_body(Session& s);
 
@@ -137,6 +148,10 @@ class Inbound {
   std::vector<uint32_t> starved_;  // no receive buffer was free
   std::vector<Accepted> accepted_;
   size_t accepted_at_ = 0;
+  std::vector<relay::Letter> letters_;
+  uint32_t transcripts_ = 0;
+  Instant notify_hour_;  // letters about errors: since when they are counted, and how many
+  uint32_t notified_ = 0;
   bool queue_requested_ = false;
   bool stressed_ = false;
   bool shutting_down_ = false;

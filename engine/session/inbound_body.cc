@@ -12,16 +12,18 @@
 namespace mx::session {
 namespace {
 
-// What a recipient asked for, for whom it became. An address that became several is answered here
-// (RFC 3461 5.2.7.3): nobody behind it reports success again.
+// What a recipient asked for, for whom it became. An alias is answered for here, as Postfix does
+// (RFC 3461 5.2.7.3, also when it has one member): nobody behind it reports success again. And
+// nobody behind a mailing list reports to the sender in the name of the original recipient.
 mail::RecipientDsn dsn_of(const smtp::Transaction& tx, const policy::Expansion& expansion,
                           uint32_t i) {
+  using Change = policy::Expansion::Change;
   const uint32_t original = expansion.original(i);
   if (original >= tx.recipient_count()) return {};
   mail::RecipientDsn dsn = tx.recipient_dsn(original);
-  const bool several = (i > 0 && expansion.original(i - 1) == original) ||
-                       (i + 1 < expansion.size() && expansion.original(i + 1) == original);
-  if (several && (dsn.notify & mail::notify_success) != 0) {
+  const Change change = expansion.change(original);
+  if (change == Change::list) dsn.original = {};
+  if (change != Change::none && (dsn.notify & mail::notify_success) != 0) {
     dsn.notify = static_cast<mail::DsnNotify>(dsn.notify & ~mail::notify_success);
     if (dsn.notify == 0) dsn.notify = mail::notify_never;
   }
@@ -136,6 +138,26 @@ void Inbound::discard(Session& s) {
   s.server.committed(id.view());
 }
 
+// Aliases whose sender wants to hear of success: told with the first attempt (AliasNote).
+uint32_t Inbound::add_alias_notes(const Session& s) {
+  using Change = policy::Expansion::Change;
+  const smtp::Transaction& tx = s.server.transaction();
+  uint32_t added = 0;
+  if (tx.sender().empty() || s.snapshot->settings->bounces.quarantine) return 0;
+  for (uint32_t i = 0; i < tx.recipient_count(); ++i) {
+    const Change change = expansion_.change(i);
+    mail::EnvelopeRecipient note;
+    note.dsn = tx.recipient_dsn(i);
+    if (change == Change::none || (note.dsn.notify & mail::notify_success) == 0) continue;
+    if (expansion_.size() + added == limits::recipients_max) break;
+    note.address = tx.recipient(i);
+    note.note = change == Change::list ? mail::AliasNote::delivered : mail::AliasNote::expanded;
+    envelope_.add_recipient(note);
+    ++added;
+  }
+  return added;
+}
+
 void Inbound::build_envelope(Session& s) {
   const smtp::Transaction& tx = s.server.transaction();
   mail::EnvelopeHead head;
@@ -162,9 +184,10 @@ void Inbound::build_envelope(Session& s) {
     if (tx.asks_dsn_by_recipient()) recipient.dsn = dsn_of(tx, expansion_, i);
     envelope_.add_recipient(recipient);
   }
+  const uint32_t notes = tx.asks_dsn_by_recipient() ? add_alias_notes(s) : 0;
   const Bytes bytes = envelope_.bytes();
   s.envelope.append(bytes.data(), bytes.size());
-  s.envelope_recipients = static_cast<uint16_t>(expansion_.size());
+  s.envelope_recipients = static_cast<uint16_t>(expansion_.size() + notes);
 }
 
 // Hands the message to the journal. False: the result, or room for it, is to come.

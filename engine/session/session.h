@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/session/inbound.h"
+#include "engine/session/transcript.h"
 
 namespace mx::session {
 
@@ -40,6 +41,8 @@ struct Inbound::Session {
   std::unique_ptr<smtp::Verdict> asleep;  // to be answered when the `sleep` restriction is over
   // Who XCLIENT says the client is; nullptr: the one that is connected.
   std::unique_ptr<smtp::ClientAttributes> named;
+  std::unique_ptr<Transcript> transcript;  // nullptr: nobody will want it
+  std::string_view end_reason;             // why the session was aborted; lives for ever
   smtp::Server server;
   Intake intake;
   io::Timer timer;

@@ -198,6 +198,9 @@ void Shard::Runtime::end_of_turn() {
   inbound->resume_waiting();
   session::Accepted accepted;
   while (inbound->next_accepted(accepted)) outbound->add(accepted.id, accepted.message_slot);
+  relay::Letter letter;
+  while (inbound->next_letter(letter))
+    if (!outbound->post(std::move(letter))) shard.counters_.error_notices_left_out.add();
   if (inbound->take_queue_request()) shard.shared_.request_queue_run();
   outbound->pump();
   if (!spool->blocks().plenty()) outbound->shed_memory();

@@ -52,12 +52,12 @@ Opened open_envelope(Bytes payload) {
 // visit(address) for each pending recipient.
 template <typename Visit>
 void each_pending(const QueuedMessage& message, mail::EnvelopeReader& envelope, Visit&& visit) {
-  std::string_view address;
+  mail::EnvelopeRecipient recipient;
   size_t next = 0;
-  for (uint32_t i = 0; next < message.pending.size() && envelope.next_recipient(address); ++i) {
+  for (uint32_t i = 0; next < message.pending.size() && envelope.next_recipient(recipient); ++i) {
     if (message.pending[next] != i) continue;
-    visit(address);
     ++next;
+    if (recipient.note == mail::AliasNote::none) visit(recipient.address);
   }
 }
 

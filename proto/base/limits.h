@@ -120,7 +120,13 @@ inline constexpr uint32_t defer_reason_bytes_max = 200;
 inline constexpr uint32_t defer_reasons_max = 4096;  // different ones kept in memory, a shard
 
 // Letters to the postmaster that wait to be written, a shard.
-inline constexpr uint32_t letters_waiting_max = 64;
+inline constexpr uint32_t letters_waiting_max = 128;
+// Transcripts of sessions (notify_classes): bytes of one, of a line of it, how many a shard keeps
+// at once, and letters about them in an hour, over all shards.
+inline constexpr uint32_t transcript_bytes_max = 8U << 10;
+inline constexpr uint32_t transcript_line_bytes_max = 600;
+inline constexpr uint32_t transcripts_max = 1000;
+inline constexpr uint32_t error_notices_an_hour_max = 100;
 // The digest of quarantined mail: messages in one, recipients shown of each, and how many messages
 // it remembers to have told of.
 inline constexpr uint32_t digest_messages_max = 200;
@@ -130,6 +136,7 @@ inline constexpr uint32_t digest_remembered_max = 50'000;
 // One request on the control socket: some thousand queue ids.
 inline constexpr uint32_t control_request_bytes_max = 64U << 10;
 
+static_assert(letters_waiting_max > error_notices_an_hour_max, "these never crowd out a digest");
 static_assert(address_bytes_max == 511);
 static_assert(2 * address_bytes_max <= table_key_bytes_max, "a local part quoted in full");
 static_assert(path_bytes_max <= command_line_bytes_max);

@@ -18,7 +18,11 @@ constexpr uint8_t flags_known = flag_eight_bit | flag_esmtp | flag_held | flag_d
                                 flag_utf8_header | flag_own;
 constexpr uint8_t recipient_flag_own_sender = 1;
 constexpr uint8_t recipient_flag_dsn = 2;
-constexpr uint8_t recipient_flags_known = recipient_flag_own_sender | recipient_flag_dsn;
+constexpr uint8_t recipient_flag_expanded = 4;
+constexpr uint8_t recipient_flag_delivered = 8;
+constexpr uint8_t recipient_flags_note = recipient_flag_expanded | recipient_flag_delivered;
+constexpr uint8_t recipient_flags_known =
+    recipient_flag_own_sender | recipient_flag_dsn | recipient_flags_note;
 
 constexpr size_t flags_offset = 1;
 constexpr size_t recipient_count_offset = 2;
@@ -57,8 +61,10 @@ void EnvelopeWriter::add_recipient(const EnvelopeRecipient& recipient) {
   MX_ASSERT(out_.size() >= texts_offset);  // begin() came first
   MX_ASSERT(recipient_count_ < UINT16_MAX);
   const bool dsn = !recipient.dsn.empty();
-  const int flags =
-      (recipient.own_sender ? recipient_flag_own_sender : 0) | (dsn ? recipient_flag_dsn : 0);
+  const int flags = (recipient.own_sender ? recipient_flag_own_sender : 0) |
+                    (dsn ? recipient_flag_dsn : 0) |
+                    (recipient.note == AliasNote::expanded ? recipient_flag_expanded : 0) |
+                    (recipient.note == AliasNote::delivered ? recipient_flag_delivered : 0);
   out_.push_back(static_cast<std::byte>(flags));
   add_text(recipient.address);
   if (recipient.own_sender) add_text(recipient.sender);
@@ -139,6 +145,10 @@ bool EnvelopeReader::take_recipient(EnvelopeRecipient& recipient) {
   uint8_t flags = 0;
   if (!take_byte(flags) || (flags & ~recipient_flags_known) != 0) return false;
   recipient = {};
+  if ((flags & recipient_flags_note) == recipient_flags_note) return false;
+  recipient.note = (flags & recipient_flag_expanded) != 0    ? AliasNote::expanded
+                   : (flags & recipient_flag_delivered) != 0 ? AliasNote::delivered
+                                                             : AliasNote::none;
   recipient.sender = head_.sender;
   recipient.own_sender = (flags & recipient_flag_own_sender) != 0;
   if (!take_text(recipient.address)) return false;

@@ -11,8 +11,8 @@
 //           version  flags  recipients  arrival  size  texts …
 //   flags: 1 eight_bit, 2 esmtp, 4 held, 8 DSN (u8 RET= and the text of ENVID= follow the sender),
 //   16 SMTPUTF8, 32 UTF-8 in header lines, 64 a notice of our own. Recipient flags: 1 own sender
-//   (its text follows the recipient's), 2 DSN (u8 NOTIFY= and the text of ORCPT= follow). The other
-//   bits are 0.
+//   (its text follows the recipient's), 2 DSN (u8 NOTIFY= and the text of ORCPT= follow), 4 an
+//   alias that was expanded, 8 the same with an owner. The other bits are 0.
 //
 // The journal's checksum covers the bytes, yet the reader trusts none of them: a queue directory
 // can be copied, and a wrong length must never be followed. Cost: one pass, no allocation for usual
@@ -44,11 +44,17 @@ struct EnvelopeHead {
   std::string_view envelope_id;  // ENVID= as given; empty: none
 };
 
+// A recipient that is none any more: an alias that became others, whose sender asked to hear of
+// success. Nothing is delivered to it; the sender is told that it was expanded, or, when it has an
+// owner (a mailing list, RFC 3461 5.2.7.3), that it was delivered to.
+enum class AliasNote : uint8_t { none, expanded, delivered };
+
 struct EnvelopeRecipient {
   std::string_view address;
   std::string_view sender;  // the message's sender, or its own
   bool own_sender = false;
   RecipientDsn dsn;
+  AliasNote note = AliasNote::none;
 };
 
 // Builds an envelope. begin(), then one add_recipient() per recipient; bytes() is the result so
@@ -59,7 +65,7 @@ class EnvelopeWriter {
   void begin(const EnvelopeHead& head);
   // `sender` counts with own_sender only.
   void add_recipient(const EnvelopeRecipient& recipient);
-  void add_recipient(std::string_view address) { add_recipient({address, {}, false, {}}); }
+  void add_recipient(std::string_view address) { add_recipient({address, {}, false, {}, {}}); }
   Bytes bytes() const { return {out_.data(), out_.size()}; }
 
  private:

@@ -115,7 +115,10 @@ void write_status(std::string& out, const Report& report, bool utf8) {
     if (const size_t at = recipient.original.find(';'); at != std::string_view::npos)
       exact("Original-Recipient", std::string(recipient.original.substr(0, at)) + ";" +
                                       decode_xtext(recipient.original.substr(at + 1)));
-    field("Action", action_of(report.kind));
+    else if (!recipient.action.empty())  // as Postfix, for which the RCPT is an ORCPT then
+      exact("Original-Recipient",
+            std::string(utf8 ? "utf-8;" : "rfc822;") + std::string(recipient.address));
+    field("Action", recipient.action.empty() ? action_of(report.kind) : recipient.action);
     field("Status", number_text(recipient.status_class) + "." + number_text(recipient.subject) +
                         "." + number_text(recipient.detail));
     if (!recipient.remote.empty())

@@ -29,8 +29,9 @@ struct ReportedRecipient {
   std::string_view original;  // ORCPT= as given; empty: none
   uint8_t status_class = 5;   // 2, 4 or 5
   uint16_t subject = 0, detail = 0;
-  std::string_view remote;  // "host[address]:port" of who said so; empty: we do
-  std::string_view text;    // why; with `remote`: that server's reply
+  std::string_view remote;       // "host[address]:port" of who said so; empty: we do
+  std::string_view text;         // why; with `remote`: that server's reply
+  std::string_view action = {};  // "expanded" or "delivered": an alias; empty: what the kind says
 };
 
 struct Report {

@@ -111,6 +111,7 @@ void Server::handle_line(std::string_view line, bool more_behind) {
   }
   const bool quit = command_->count == &CommandCounts::quit;
   if (access_denied_ && !quit) {
+    error_class_ = 0;  // as Postfix: what it was denied for counts
     respond({"503 5.7.0 Error: access denied for ", client_name_, "[", client_address_, "]"},
             Result::error);
     return;
@@ -145,6 +146,7 @@ void Server::refuse(const Verdict& verdict, Result result) {
   const uint32_t start = out_.size();
   append_refusal(out_, verdict);
   soften(start);
+  error_class_ = verdict.error_class;
   replied(result, closes(verdict) ? Need::close : Need::input);
 }
 
@@ -153,7 +155,11 @@ void Server::replied(Result result, Need then) {
   const bool slow = errors_ >= settings_->soft_error_limit;
   const bool junk = result == Result::idle ||
                     ((result == Result::accepted || result == Result::failed) && command_->junk);
-  if (result == Result::error || result == Result::failed) ++errors_;
+  if (result == Result::error || result == Result::failed) {
+    ++errors_;
+    error_classes_ |= error_class_;
+  }
+  error_class_ = error_protocol;
   if (result == Result::accepted) ++(counts_.*command_->count)[0];
   if (junk && junk_commands_++ > settings_->junk_command_limit) ++errors_;
   if (slow) {
@@ -167,6 +173,8 @@ void Server::replied(Result result, Need then) {
 void Server::enter(Need need) {
   need_ = need;
   if (need != Need::input || errors_ < settings_->hard_error_limit) return;
+  error_classes_ |= error_protocol;
+  too_many_errors_ = true;
   respond({"421 4.7.0 ", settings_->hostname, " Error: too many errors"}, Result::none,
           Need::close);
 }
@@ -244,12 +252,14 @@ void Server::body_ended(const BodyFacts& facts) {
   if (facts.bare_newline)
     return end_transaction({"550 5.5.2 ", settings_->hostname, " Error: bare <LF> received"},
                            Need::close);
+  error_class_ = facts.failed || facts.no_space ? error_resource : error_bounce;
   if (facts.failed) return refuse_body({"451 4.3.0 Error: queue file write error"});
   if (facts.no_space) return refuse_body({"452 4.3.1 Insufficient system storage"});
   if (facts.too_big) return refuse_body({"552 5.3.4 Error: message file too big"});
   if (!end_of_data_)
     return respond({"250 2.0.0 Ok: ", Decimal(chunk_.bytes).view(), " bytes"}, Result::accepted);
   if (facts.too_many_hops) return end_transaction({"554 5.4.0 Error: too many hops"});
+  error_class_ = error_protocol;
   stored_bytes_ = facts.size;
   ask(Stage::end_of_data);
 }
@@ -291,12 +301,14 @@ void Server::chunk_skipped() {
   out_.append(refusal_.text());
   refusal_ = {};
   soften(start);
+  error_class_ = 0;  // said when it was refused
   replied(Result::failed, Need::input);
 }
 
 void Server::answer_chunk(const Verdict& verdict) {
   if (verdict.permitted()) return take_chunk();
   if (closes(verdict)) return refuse(verdict);
+  error_classes_ |= verdict.error_class;
   ReplyBuffer line;
   append_refusal(line, verdict);
   refuse_chunk({line.text().substr(0, line.size() - 2)});
@@ -307,6 +319,7 @@ void Server::committed(std::string_view queue_id) {
   const bool chunks = by_chunks();
   end_message();
   errors_ = 0;
+  error_classes_ = 0;
   junk_commands_ = 0;
   if (chunks)
     respond({"250 2.0.0 Ok: ", Decimal(stored_bytes_).view(), " bytes queued as ", queue_id},
@@ -317,6 +330,7 @@ void Server::committed(std::string_view queue_id) {
 
 void Server::not_committed(CommitFailure why) {
   MX_ASSERT(need_ == Need::durable);
+  error_class_ = why == CommitFailure::expansion ? error_policy : error_resource;
   switch (why) {
     case CommitFailure::no_space:
       return end_transaction({"452 4.3.1 Insufficient system storage"});
@@ -329,6 +343,8 @@ void Server::not_committed(CommitFailure why) {
 
 void Server::abort(EnhancedCode enhanced, std::string_view text) {
   if (need_ == Need::close) return;
+  if (enhanced == EnhancedCode{4, 7, 0}) error_classes_ |= error_policy;  // over a client's limit
+  if (enhanced == EnhancedCode{4, 3, 0}) error_classes_ |= error_data;    // a table can't be asked
   append_reply_line(out_, 421, enhanced, {settings_->hostname, " ", text});
   end_message();
   need_ = Need::close;

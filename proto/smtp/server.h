@@ -177,6 +177,10 @@ class Server {
   // The sticky flag of reject_unauth_pipelining.
   bool pipelining_abuse() const { return pipelined_; }
   const CommandCounts& counts() const { return counts_; }
+  // What went wrong since the last message that was taken, or the beginning.
+  ErrorClasses error_classes() const { return error_classes_; }
+  bool too_many_errors() const { return too_many_errors_; }  // and so the session ended
+  bool skipping() const { return skip_ > 0; }  // the next bytes are of a refused chunk
   // What XFORWARD said for the next message; nullptr: nothing.
   const ForwardedAttributes* forwarded() const { return forwarded_.get(); }
   // For log lines and policy: the verb being handled or last handled ("MAIL", "RCPT", "DATA", …),
@@ -236,6 +240,7 @@ class Server {
   bool accept_attributes(const AttributeFault& fault);
   bool expect_ascii(std::string_view address, bool declared);
   void take_chunk();
+  void refuse_without_recipients();
   mail::PathRules path_rules() const {
     return settings_->strict_envelopes ? mail::PathRules::strict : mail::PathRules::lenient;
   }
@@ -275,6 +280,9 @@ class Server {
   SmallVector<char, 16> partial_;   // a command line whose end has not come yet
   uint32_t discarded_ = 0;          // bytes so far of a line that is over the limit
   uint32_t errors_ = 0;
+  ErrorClasses error_classes_ = 0;
+  ErrorClasses error_class_ = error_protocol;  // of the reply to come, if it is an error
+  bool too_many_errors_ = false;
   uint32_t junk_commands_ = 0;
   // While policy is asked: what MAIL and RCPT say besides the address, and the text of it.
   MailOptions mail_options_;

@@ -74,6 +74,7 @@ bool Server::expect_ascii(std::string_view address, bool declared) {
 
 bool Server::expect_helo() {
   if (!settings_->helo_required || !helo_.empty()) return true;
+  error_class_ = error_policy;
   respond("503 5.5.1 Error: send HELO/EHLO first", Result::failed);
   return false;
 }
@@ -150,8 +151,10 @@ void Server::mail_command(std::string_view arguments) {
   const ParameterRules rules = {.dsn = !discards(ehlo_dsn), .smtputf8 = smtputf8()};
   if (!accept_parameters(parse_mail_parameters(path->rest, rules, mail_options_))) return;
   const uint64_t limit = size_limit();
-  if (limit > 0 && mail_options_.size > limit)
+  if (limit > 0 && mail_options_.size > limit) {
+    error_class_ = error_policy;
     return respond("552 5.3.4 Message size exceeds fixed limit", Result::failed);
+  }
   if (!expect_ascii(path->address.text(), mail_options_.smtputf8)) return;
   parameter_.clear();
   parameter_.append(mail_options_.envelope_id);
@@ -188,6 +191,8 @@ bool Server::accept_parameters(const ParameterFault& fault) {
     MX_ASSERT(false);
   }();
   if (reply.empty()) return true;
+  if (fault.kind == Kind::dsn_disabled || fault.kind == Kind::size_overflow)
+    error_class_ = error_policy;
   respond({reply, fault.kind == Kind::unsupported ? fault.word : ""}, Result::failed);
   return false;
 }
@@ -211,6 +216,8 @@ void Server::rcpt_command(std::string_view arguments) {
     // 5321 4.5.3.1.10).
     const bool tolerated = tx_.recipients_over_limit < settings_->recipient_overshoot_limit;
     ++tx_.recipients_over_limit;
+    if (tolerated) error_classes_ |= error_policy;  // Postfix's class, though no error is counted
+    error_class_ = error_policy;
     return respond("452 4.5.3 Error: too many recipients",
                    tolerated ? Result::accepted : Result::failed);
   }
@@ -231,9 +238,11 @@ void Server::accept_recipient(std::string_view address) {
 void Server::data_command(std::string_view arguments) {
   if (tx_.chunks != Transaction::Chunks::none)
     return respond("503 5.5.1 Error: DATA after BDAT", Result::failed);
-  if (tx_.recipient_count() == 0)
-    return tx_.started() ? respond("554 5.5.1 Error: no valid recipients", Result::failed)
-                         : respond("503 5.5.1 Error: need RCPT command", Result::failed);
+  if (tx_.recipient_count() == 0) {
+    if (!tx_.started()) return respond("503 5.5.1 Error: need RCPT command", Result::failed);
+    error_class_ = 0;  // a client that pipelines can't know
+    return respond("554 5.5.1 Error: no valid recipients", Result::failed);
+  }
   if (!expect_no_arguments(arguments)) return;
   ask(Stage::data);
 }
@@ -246,21 +255,30 @@ void Server::bdat_command(std::string_view arguments) {
   const std::optional<Chunk> chunk = parse_chunk(arguments);
   if (!chunk) return respond("521 5.5.4 Syntax: BDAT count [LAST]", Result::failed, Need::close);
   chunk_ = *chunk;
-  if (chunk_.bytes == 0 && !chunk_.last) return refuse_chunk({"551 5.7.1 Null BDAT request"});
+  if (chunk_.bytes == 0 && !chunk_.last) {
+    error_classes_ |= error_protocol;
+    return refuse_chunk({"551 5.7.1 Null BDAT request"});
+  }
   if (tx_.chunks == Transaction::Chunks::refused)
     return refuse_chunk(
         {"551 5.0.0 Discarded ", Decimal(chunk_.bytes).view(), " bytes after earlier error"});
   if (tx_.chunks == Transaction::Chunks::received) return take_chunk();
-  if (tx_.recipient_count() == 0)
-    return tx_.started() ? refuse_chunk({"554 5.5.1 Error: no valid recipients"})
-                         : refuse_chunk({"503 5.5.1 Error: need RCPT command"});
+  if (tx_.recipient_count() == 0) return refuse_without_recipients();
   ask(Stage::data);
+}
+
+void Server::refuse_without_recipients() {
+  if (tx_.started()) return refuse_chunk({"554 5.5.1 Error: no valid recipients"});
+  error_classes_ |= error_protocol;
+  refuse_chunk({"503 5.5.1 Error: need RCPT command"});
 }
 
 void Server::take_chunk() {
   const uint64_t limit = size_limit();
-  if (limit > 0 && (tx_.chunk_bytes > limit || chunk_.bytes > limit - tx_.chunk_bytes))
+  if (limit > 0 && (tx_.chunk_bytes > limit || chunk_.bytes > limit - tx_.chunk_bytes)) {
+    error_classes_ |= error_policy;
     return refuse_chunk({"552 5.3.4 Chunk exceeds message size limit"});
+  }
   tx_.chunk_bytes += chunk_.bytes;
   tx_.chunks = Transaction::Chunks::received;
   need_ = Need::body;
@@ -278,7 +296,10 @@ void Server::noop_command(std::string_view) {
 
 // The address is given back as it came.
 void Server::vrfy_command(std::string_view arguments) {
-  if (settings_->disable_vrfy) return respond("502 5.5.1 VRFY command is disabled", Result::failed);
+  if (settings_->disable_vrfy) {
+    error_class_ = error_policy;
+    return respond("502 5.5.1 VRFY command is disabled", Result::failed);
+  }
   const size_t last = arguments.find_last_of(" \t") + 1;
   const bool utf8 = smtputf8() && equals_ignoring_case(arguments.substr(last), utf8_word);
   if (utf8) arguments = trim(arguments.substr(0, last));
@@ -348,8 +369,10 @@ void Server::xclient_command(std::string_view arguments) {
   if (!expect_no_transaction()) return;
   if (arguments.empty())
     return respond("501 5.5.4 Syntax: XCLIENT attribute=value...", Result::failed);
-  if (!rights_.xclient)
+  if (!rights_.xclient) {
+    error_class_ = error_policy;
     return respond("550 5.7.0 Error: insufficient authorization", Result::failed);
+  }
   auto attributes = std::make_unique<ClientAttributes>();
   if (!accept_attributes(parse_xclient(arguments, *attributes))) return;
   end_message();
@@ -371,8 +394,10 @@ void Server::xforward_command(std::string_view arguments) {
   if (!expect_no_transaction()) return;
   if (arguments.empty())
     return respond("501 5.5.4 Syntax: XFORWARD attribute=value...", Result::failed);
-  if (!rights_.xforward)
+  if (!rights_.xforward) {
+    error_class_ = error_policy;
     return respond("550 5.7.0 Error: insufficient authorization", Result::failed);
+  }
   auto attributes = forwarded_ ? std::make_unique<ForwardedAttributes>(*forwarded_)
                                : std::make_unique<ForwardedAttributes>();
   if (!accept_attributes(parse_xforward(arguments, *attributes))) return;

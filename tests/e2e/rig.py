@@ -179,7 +179,7 @@ def balanced(counters):
     """Nothing lost, nothing invented: a recipient that came is somewhere."""
     came = sum(counters[f"recipients_{n}"] for n in ("accepted", "recovered", "generated"))
     left = sum(counters[f"recipients_{n}"]
-               for n in ("sent", "bounced", "discarded", "deleted", "queued"))
+               for n in ("sent", "bounced", "discarded", "deleted", "expanded", "queued"))
     return came == left
 
 

@@ -255,6 +255,10 @@ class Drain {
     for (uint32_t i = 0; next < left.size() && envelope.next_recipient(recipient); ++i) {
       if (left[next] != i) continue;
       ++next;
+      if (recipient.note != mail::AliasNote::none) {  // nobody can be told of it from elsewhere
+        marks_.done(message.info.id, i);
+        continue;
+      }
       if (positions.empty()) sender = recipient.sender;
       if (recipient.sender != sender) {
         rest.push_back(i);
@@ -265,6 +269,7 @@ class Drain {
       dsn.push_back(recipient.dsn);
     }
     left = rest;
+    if (positions.empty()) return;
     const mail::EnvelopeHead& head = envelope.head();
     if (!session_->usable()) connect();
     smtp::Delivery delivery;

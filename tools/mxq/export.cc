@@ -57,6 +57,7 @@ std::string envelope_json(const spool::QueuedMessage& message, mail::EnvelopeRea
     if (message.pending[next] != i) continue;
     ++next;
     nlohmann::json row = {{"address", printable(recipient.address)}};
+    if (recipient.note != mail::AliasNote::none) row["expanded"] = true;  // no recipient any more
     if (recipient.own_sender) row["sender"] = printable(recipient.sender);
     if (recipient.dsn.notify != 0) row["notify"] = mail::dsn_notify_text(recipient.dsn.notify);
     if (!recipient.dsn.original.empty()) row["orcpt"] = printable(recipient.dsn.original);
@@ -138,12 +139,13 @@ Exported export_to_mbox(QueueAtRest& queue, const Choice& choice, const std::str
     std::string text =
         "From " + (sender.empty() ? "MAILER-DAEMON" : printable(sender)) + " " + when +
         "\nX-Queue-ID: " + std::string(queue::to_text(message.info.id).view()) + "\n";
-    std::string_view address;
+    mail::EnvelopeRecipient to;
     size_t next = 0;
-    for (uint32_t i = 0; next < message.pending.size() && envelope.next_recipient(address); ++i) {
+    for (uint32_t i = 0; next < message.pending.size() && envelope.next_recipient(to); ++i) {
       if (message.pending[next] != i) continue;
       ++next;
-      text += "X-Envelope-To: <" + printable(address) + ">\n";
+      if (to.note == mail::AliasNote::none)
+        text += "X-Envelope-To: <" + printable(to.address) + ">\n";
     }
     write_all(fd, path, text + mbox_body(unstuffed(*content)) + "\n");
     ++result.messages;

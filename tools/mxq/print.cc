@@ -95,10 +95,11 @@ void print_conservation(const json& counters) {
   const auto n = [&](const char* name) { return number(counters[name]); };
   std::printf(
       "recipients: accepted %llu + recovered %llu + generated %llu = sent %llu + bounced "
-      "%llu + discarded %llu + deleted %llu + queued %llu (held %llu)\n",
+      "%llu + discarded %llu + deleted %llu + expanded %llu + queued %llu (held %llu)\n",
       n("recipients_accepted"), n("recipients_recovered"), n("recipients_generated"),
       n("recipients_sent"), n("recipients_bounced"), n("recipients_discarded"),
-      n("recipients_deleted"), n("recipients_queued"), n("recipients_held"));
+      n("recipients_deleted"), n("recipients_expanded"), n("recipients_queued"),
+      n("recipients_held"));
 }
 
 void print_backends(const json& hop) {

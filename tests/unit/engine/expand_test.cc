@@ -148,5 +148,20 @@ TEST_F(ExpandTest, what_transport_maps_sends_away_is_no_alias) {
   EXPECT_EQ(expand("both@mx.example.org"), "both@mx.example.org");
 }
 
+// What a sender who wants to hear of success is told: Postfix's cleanup and local(8) agree that one
+// member is an expansion, too, and that a list with an owner was delivered to.
+TEST_F(ExpandTest, KnowsWhatWasAnAlias) {
+  using Change = Expansion::Change;
+  expand({"plain@relay.tld", "both@mx.example.org", "list@mx.example.org", "ext@virtual.tld",
+          "bare@virtual.tld", "root", "inner@mx.example.org"});
+  const Change wanted[] = {Change::none,  Change::alias, Change::list, Change::alias,
+                           Change::alias, Change::alias, Change::alias};
+  for (uint32_t i = 0; i < std::size(wanted); ++i) EXPECT_EQ(expansion_.change(i), wanted[i]) << i;
+  virtuals("{same@relay.tld=same@relay.tld}");
+  expand({"same@relay.tld", "plain@relay.tld"});
+  EXPECT_EQ(expansion_.change(0), Change::none);
+  EXPECT_EQ(expansion_.change(1), Change::none);
+}
+
 }  // namespace
 }  // namespace mx::policy

@@ -196,5 +196,32 @@ TEST(Envelope, CarriesWhatTheSenderAsksOfDsn) {
   for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(opens({bytes.data(), cut})) << cut;
 }
 
+TEST(Envelope, NoticesOfOursAndAliasesAreKnown) {
+  EnvelopeHead head;
+  head.own = true;
+  EnvelopeWriter writer;
+  writer.begin(head);
+  for (const AliasNote note : {AliasNote::none, AliasNote::expanded, AliasNote::delivered}) {
+    EnvelopeRecipient recipient;
+    recipient.address = "alias@example.com";
+    recipient.note = note;
+    writer.add_recipient(recipient);
+  }
+  std::vector<std::byte> bytes{writer.bytes().begin(), writer.bytes().end()};
+  EnvelopeReader reader;
+  ASSERT_TRUE(reader.open(bytes));
+  EXPECT_TRUE(reader.head().own);
+  EnvelopeRecipient read;
+  for (const AliasNote note : {AliasNote::none, AliasNote::expanded, AliasNote::delivered}) {
+    ASSERT_TRUE(reader.next_recipient(read));
+    EXPECT_EQ(read.note, note);
+  }
+  // Both at once is no note.
+  const size_t last = bytes.size() - std::string_view("alias@example.com").size() - 3;
+  ASSERT_EQ(bytes[last], std::byte{8});
+  bytes[last] = std::byte{12};
+  EXPECT_FALSE(opens(bytes));
+}
+
 }  // namespace
 }  // namespace mx::mail

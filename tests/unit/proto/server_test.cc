@@ -273,5 +273,63 @@ TEST_F(ServerTest, EndlessLineIsGivenUpAtTheLimitInEveryCut) {
   }
 }
 
+// The classes of notify_classes, as Postfix's smtpd has them.
+TEST_F(ServerTest, ErrorsHaveClasses) {
+  settings.helo_required = true;
+  connect();
+  EXPECT_EQ(server.error_classes(), 0);
+  line("MAIL FROM:<a@b>");  // 503: HELO is missing
+  EXPECT_EQ(server.error_classes(), error_policy);
+  line("EHLO c");
+  permit(Stage::helo);
+  line("MAIL FROM:<a@b>");
+  permit(Stage::mail);
+  line("DATA");  // 554: who pipelines can't know; 503 without MAIL is an error of protocol
+  line("RCPT TO:<c@d>");
+  permit(Stage::rcpt);
+  EXPECT_EQ(server.error_classes(), error_policy);
+  line("RCPT TO:<c@d>");
+  Verdict unknown = refusal(550, {5, 1, 1}, "User unknown");
+  unknown.error_class = error_bounce;
+  server.answer(unknown);
+  EXPECT_EQ(server.error_classes(), error_policy | error_bounce);
+  line("FOO");
+  EXPECT_EQ(server.error_classes(), error_policy | error_bounce | error_protocol);
+  line("DATA");
+  permit(Stage::data);
+  server.body_ended({});
+  permit(Stage::end_of_data);
+  server.not_committed(CommitFailure::no_space);
+  EXPECT_EQ(server.error_classes(), error_policy | error_bounce | error_protocol | error_resource);
+  // A message that is taken makes up for all of them.
+  to_body();
+  server.body_ended({});
+  permit(Stage::end_of_data);
+  server.committed("1");
+  EXPECT_EQ(server.error_classes(), 0);
+  to_body();
+  BodyFacts facts;
+  facts.too_big = true;
+  server.body_ended(facts);
+  EXPECT_EQ(server.error_classes(), error_bounce);
+  said();
+  server.abort({4, 3, 0}, "Server local data error");
+  EXPECT_EQ(server.error_classes(), error_bounce | error_data);
+}
+
+TEST_F(ServerTest, TooManyErrorsAreOneOfProtocol) {
+  settings.hard_error_limit = 2;
+  settings.soft_error_limit = 10;
+  connect();
+  line("MAIL FROM:<a@b>");
+  server.answer(refusal(450, {4, 7, 1}, "later"));
+  EXPECT_FALSE(server.too_many_errors());
+  line("MAIL FROM:<a@b>");
+  server.answer(refusal(450, {4, 7, 1}, "later"));
+  EXPECT_TRUE(server.too_many_errors());
+  EXPECT_EQ(server.error_classes(), error_policy | error_protocol);
+  EXPECT_EQ(server.need(), Need::close);
+}
+
 }  // namespace
 }  // namespace mx::smtp
