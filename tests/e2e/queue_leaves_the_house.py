@@ -52,6 +52,27 @@ def exported(rig, count):
     assert mxq(rig, "--mbox", rig.dir / "out.mbox").returncode == 74  # it is there already
 
 
+def aliases_stay_behind():
+    """An alias whose sender wants to hear of its expansion is no recipient for anybody else."""
+    everybody = f"all@{DOMAIN}"
+    with Rig() as rig, Backend() as backend:
+        rig.configure([*RECIPIENTS, everybody], relayhost=f"[127.0.0.1]:{free_port()}",
+                      virtual_alias_maps=f"inline:{{{{{everybody}={', '.join(RECIPIENTS[:2])}}}}}")
+        mx = rig.ringmx()
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            smtp.sendmail("sender@sender.example", [everybody], BODY.format(i=1),
+                          rcpt_options=["NOTIFY=SUCCESS"])
+        listed = json.loads(mxq(rig, "-j", check=True).stdout)
+        assert [r["address"] for r in listed["recipients"]] == RECIPIENTS[:2], listed
+        assert mx.terminate() == 0
+        mxq(rig, "--mbox", rig.dir / "out.mbox", check=True)
+        assert everybody not in (rig.dir / "out.mbox").read_text()
+        mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}", check=True)
+        assert [len(m["rcpt"]) for m in backend.messages] == [2], backend.messages
+        assert everybody not in str(backend.messages[0]["rcpt"])
+        assert not mxq(rig, "-j", check=True).stdout
+
+
 def drained(rig, count):
     """Into one that refuses a recipient and goes away in the middle; then all of the rest."""
     def answers(stage, argument):
@@ -212,3 +233,4 @@ if os.getuid() == 0:
         into_postfix(the_rig)
 else:
     print("NOT TESTED: --drain-to into Postfix, which needs root")
+aliases_stay_behind()

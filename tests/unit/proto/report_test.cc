@@ -73,6 +73,31 @@ TEST(Report, SaysWhatHasToBeSaid) {
   EXPECT_FALSE(text.utf8);
 }
 
+// As Postfix 3.7.11 says it of an alias; who gave no ORCPT gets the RCPT back as one.
+TEST(Report, AnAliasWasExpanded) {
+  Case c = usual();
+  c.report.kind = ReportKind::relayed;
+  c.report.content_is_whole = false;
+  c.report.content = "Subject: x\r\n";
+  c.recipients[0] = {.address = "list+x@a.example",
+                     .original = {},
+                     .status_class = 2,
+                     .subject = 0,
+                     .detail = 0,
+                     .remote = {},
+                     .text = "alias expanded",
+                     .action = "expanded"};
+  const ReportText text = c.write();
+  EXPECT_NE(text.body.find("\r\n<list+x@a.example>: alias expanded\r\n"), std::string::npos);
+  EXPECT_NE(text.body.find("\r\nFinal-Recipient: rfc822; list+x@a.example\r\n"
+                           "Original-Recipient: rfc822;list+x@a.example\r\n"
+                           "Action: expanded\r\n"
+                           "Status: 2.0.0\r\n"
+                           "Diagnostic-Code: X-ringmx; alias expanded\r\n"),
+            std::string::npos)
+      << text.body;
+}
+
 TEST(Report, NothingFromOutsideAddsALineOrAField) {
   Case c = usual();
   const std::string_view evil = "x\r\nStatus: 2.0.0\r\n.\r\n--ABC\0\x1b[0m"sv;
