@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/io/clock.h"
+#include "engine/io/crash_point.h"
 #include "engine/io/endpoint.h"
 #include "engine/io/privileged_reader.h"
 #include "engine/io/ring.h"
@@ -44,6 +45,8 @@ constexpr int listen_backlog = 4096;
 // Pre-written before the first banner; the rest of the queue follows in the background.
 constexpr uint64_t first_segments_bytes = 1ULL << 30;
 constexpr time_t resolve_interval_seconds = 60;
+constexpr const char* crash_warning =
+    "this is a test: ringmx will end there at once, as if by kill -9";
 
 // What a step of the start ends with when it can't go on.
 struct Failure {
@@ -61,6 +64,7 @@ class Daemon {
   int run();
 
  private:
+  bool arm_crash_point();
   bool load();
   bool raise_descriptor_limit();
   bool listen();
@@ -128,6 +132,19 @@ uint64_t random_u64() {
   const ssize_t n = ::getrandom(&value, sizeof value, 0);
   MX_ASSERT(n == sizeof value);
   return value;
+}
+
+// For tests (engine/io/crash_point.h). Nobody is to be surprised by it.
+bool Daemon::arm_crash_point() {
+  const char* wanted = ::getenv("RINGMX_CRASH_AT");
+  if (!wanted) return true;
+  if (auto armed = io::arm_crash_point(wanted); !armed) {
+    std::fprintf(stderr, "ringmx: fatal: %s\n", armed.error().c_str());
+    return fail(EX_USAGE, armed.error());
+  }
+  if (io::crash_armed(io::CrashPoint::none)) return true;
+  std::fprintf(stderr, "ringmx: warning: RINGMX_CRASH_AT=%s: %s\n", wanted, crash_warning);
+  return true;
 }
 
 bool Daemon::load() {
@@ -240,6 +257,9 @@ bool Daemon::open_log() {
   const std::string error = log_->start();
   if (!error.empty()) return fail(EX_CANTCREAT, error);
   stream_ = &log_->make_stream();
+  if (!io::crash_armed(io::CrashPoint::none))
+    stream_->line("master", "warning: armed: crash point {}: {}",
+                  io::name_of(io::armed_crash_point()), crash_warning);
   return true;
 }
 
@@ -295,6 +315,7 @@ bool Daemon::recover() {
   const Duration took = io::now() - begin;
   if (!recovered_.refusal.empty())
     return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
+  io::crash_point(io::CrashPoint::recovered);
   queue::adopt(recovered_, *pool_);
   stream_->line(
       "master",
@@ -481,7 +502,7 @@ void Daemon::stop() {
 
 int Daemon::run() {
   if (!options_.check_only) start_reader();
-  if (!load()) return failure_.code;
+  if (!arm_crash_point() || !load()) return failure_.code;
   if (options_.check_only) return EX_OK;
   const std::string missing = io::missing_ring_features();
   if (!missing.empty()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/io/crash_point.h"
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
 #include "proto/base/assert.h"
@@ -437,6 +438,7 @@ void Outbound::record(Connection& c, uint32_t position) {
   const bool sent = outcome.result == smtp::Result::sent;
   const bool refused = outcome.result == smtp::Result::refused && !settings_->bounces.soft_bounce;
   if (sent) {
+    io::crash_point(io::CrashPoint::delivered_before_mark);
     counters_.recipients_sent.add();
     if (!report_success(c, position)) {
       const bool known = spool_.journal().mark_done(c.info.id, recipient, 1, loop_.now());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/io/crash_point.h"
 #include "engine/observe/local_zone.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
@@ -342,6 +343,7 @@ void Notices::on_commit(const queue::CommitResult& result) {
   --in_flight_;
   job->committing = false;
   if (!result.ok) return finish(*job, op.slot, false);
+  io::crash_point(io::CrashPoint::notice_committed);
   log_notice(*job, result.id);
   counters_.recipients_generated.add(job->posting.recipients());
   generated_.push_back(result.id);

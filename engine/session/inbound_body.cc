@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "engine/io/crash_point.h"
 #include "engine/observe/local_zone.h"
 #include "engine/policy/expand.h"
 #include "engine/session/inbound.h"
@@ -226,6 +227,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
   s.committing = false;
   const SmallVector<std::byte, 256> envelope = std::move(s.envelope);
   if (result.ok) {
+    io::crash_point(io::CrashPoint::before_250);
     counters_.messages_accepted.add();
     counters_.recipients_accepted.add(s.envelope_recipients);
     counters_.bytes_accepted.add(s.message_size);
@@ -251,6 +253,7 @@ void Inbound::on_commit(const queue::CommitResult& result) {
     s.server.not_committed(smtp::CommitFailure::write_error);
   if (time_is_up_) s.server.abort({4, 3, 2}, "Server shutting down");
   advance(s);
+  if (result.ok) io::crash_point(io::CrashPoint::after_250, loop_.ring);
   settle(s);
 }
 

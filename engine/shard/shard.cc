@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "engine/io/buffer_ring.h"
+#include "engine/io/crash_point.h"
 #include "engine/policy/publisher.h"
 #include "proto/base/assert.h"
 
@@ -204,7 +205,10 @@ void Shard::Runtime::end_of_turn() {
   if (inbound->take_queue_request()) shard.shared_.request_queue_run();
   outbound->pump();
   if (!spool->blocks().plenty()) outbound->shed_memory();
-  if (shutting_down) spool->journal().hurry();
+  if (shutting_down) {
+    io::crash_point(io::CrashPoint::shutdown_drain);
+    spool->journal().hurry();
+  }
   spool->pump();
   arm_accepts();
   if (spool->journal().has_results()) loop.run_again();

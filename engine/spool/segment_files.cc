@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 
+#include "engine/io/crash_point.h"
 #include "engine/spool/flush_group.h"
 #include "proto/base/assert.h"
 
@@ -140,8 +141,10 @@ std::expected<void, std::string> SegmentFiles::make_segment(uint32_t segment) {
     }
   }
   if (::fsync(fd.get()) != 0) return failed(temporary);
+  io::crash_point(io::CrashPoint::segment_file_written);
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0)
     return failed(path);
+  io::crash_point(io::CrashPoint::segment_file_renamed);
   if (::fsync(directory_fd_.get()) != 0) return failed(directory_);
   fds_[segment] = std::move(fd);
   return {};

@@ -4,12 +4,33 @@
 #include <cstring>
 
 #include "proto/base/assert.h"
+#include "proto/base/endian.h"
 
 namespace mx::spool {
 namespace {
 
 // A larger write takes long enough for others' flush to go ahead without it.
 constexpr size_t waited_for_bytes_max = 256U << 10;
+
+// The crash point at which this write of a journal is submitted; those of its completion and of its
+// flush follow it. A batch with marks is one of each kind: it counts as what is armed.
+io::CrashPoint crash_point_of(uint32_t segment, uint32_t offset, Bytes data) {
+  using enum io::CrashPoint;
+  if (offset == queue::grave_offset) return grave_submitted;
+  if (offset == queue::header_offset)
+    return queue::read_grave(data, segment) ? grave_flushed : header_submitted;
+  const io::CrashPoint armed = io::armed_crash_point();
+  const bool wants_marks = armed >= marks_submitted && armed <= marks_flushed;
+  size_t at = 0;
+  while (at + queue::record_header_bytes <= data.size()) {
+    const auto type = static_cast<queue::RecordType>(data[at + 8]);
+    if (type == queue::RecordType::footer) return footer_submitted;
+    const bool mark = type == queue::RecordType::done || type == queue::RecordType::state;
+    if (mark && wants_marks) return marks_submitted;
+    at += queue::record_bytes(load_le<uint32_t>(data.data() + at + 4));
+  }
+  return batch_submitted;
+}
 
 }  // namespace
 
@@ -57,6 +78,17 @@ void Spool::Port::write(uint32_t segment, uint32_t offset, Bytes data) {
   if (member && data.size() <= waited_for_bytes_max) spool.flushes_->begin_write(*member);
   spool.loop_.ring.write(spool.files_.fd(segment), data, offset, {write_op, 0, segment},
                          spool.dsync_);
+  if (io::armed_crash_point() != io::CrashPoint::none) [[unlikely]] {
+    writing = crash_point_of(segment, offset, data);
+    pass_crash_point(0);
+  }
+}
+
+// `steps` after the submission of the present write.
+void Spool::Port::pass_crash_point(uint8_t steps) {
+  if (writing == io::CrashPoint::none) return;
+  io::crash_point(static_cast<io::CrashPoint>(static_cast<uint8_t>(writing) + steps),
+                  spool.loop_.ring);
 }
 
 void Spool::Port::flush(uint32_t segment) {
@@ -73,7 +105,9 @@ void Spool::Port::flush(uint32_t segment) {
 }
 
 void Spool::Port::flushed(int result) {
+  const io::CrashPoint before = writing;
   journal->on_flush(result);
+  if (writing == before) pass_crash_point(2);  // else a write that follows has passed it
   spool.room_ = true;
   if (journal->failed()) spool.report_failure();
 }
@@ -102,6 +136,7 @@ void Spool::on_completion(const io::Completion& completion) {
   Port& port = kind == op_bulk_write || kind == op_bulk_flush ? bulk_port_ : mail_port_;
   if (kind == port.flush_op) return port.flushed(completion.result);
   MX_ASSERT(kind == port.write_op);
+  port.pass_crash_point(1);
   port.journal->on_write(completion.result);
   if (port.member) start_group_flush(flushes_->end_write(*port.member));  // it needed no flush
   if (port.journal->failed()) report_failure();

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/io/crash_point.h"
 #include "engine/io/loop.h"
 #include "engine/io/slot_pool.h"
 #include "engine/observe/alarms.h"
@@ -89,10 +90,12 @@ class Spool {
     void write(uint32_t segment, uint32_t offset, Bytes data) override;
     void flush(uint32_t segment) override;
     void flushed(int result);
+    void pass_crash_point(uint8_t steps);
     Spool& spool;
     uint8_t write_op, flush_op;
     queue::Journal* journal = nullptr;
     std::optional<FlushGroup::Member> member;
+    io::CrashPoint writing = io::CrashPoint::none;  // what is under way; only when one is armed
   };
   void report_failure();
   void start_group_flush(int fd);

@@ -83,6 +83,7 @@ class Handler(socketserver.StreamRequestHandler):
                         with owner.lock:
                             owner.messages.append({"mail": sender, "rcpt": recipients,
                                                    "body": body, "at": time.monotonic(),
+                                                   "at_us": time.time_ns() // 1000,
                                                    "connection": self.number})
                         if owner.one_message:
                             return

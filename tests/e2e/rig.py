@@ -72,14 +72,15 @@ class Process:
     """A program that runs until it is stopped; its output goes to a file that can be read
     meanwhile."""
 
-    def __init__(self, rig, name, command, before=None):
+    def __init__(self, rig, name, command, before=None, environment=None):
         rig.started += 1
         self.name = name
         self.output = rig.dir / f"{rig.started:02}-{name}.log"
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen([str(word) for word in command], stdout=out,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                            cwd=rig.dir, preexec_fn=before)
+                                            cwd=rig.dir, preexec_fn=before,
+                                            env=os.environ | (environment or {}))
         self.pid = self.process.pid
         rig.processes.append(self)
 
@@ -184,11 +185,13 @@ def balanced(counters):
 
 
 class Ringmx(Process):
-    def __init__(self, rig, limits=None):
+    def __init__(self, rig, limits=None, environment=None, wait=True):
         self.rig = rig
-        super().__init__(rig, "ringmx", [BIN / "ringmx", "-c", rig.dir], before=limits)
+        super().__init__(rig, "ringmx", [BIN / "ringmx", "-c", rig.dir], before=limits,
+                         environment=environment)
         self.port = rig.port
-        wait_for(self.answers, "ringmx up")
+        if wait:
+            wait_for(self.answers, "ringmx up")
 
     def answers(self):
         assert self.running(), f"ringmx ended with {self.process.returncode}"
