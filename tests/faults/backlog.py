@@ -6,6 +6,7 @@ to drain while new mail comes. On demand; the suite runs it with few messages.
 """
 
 import argparse
+import bisect
 import pathlib
 import sys
 import time
@@ -21,6 +22,7 @@ arguments.add_argument("--shards", type=int, default=2)
 arguments.add_argument("--idle", type=float, default=3)
 options = arguments.parse_args()
 TICKS = 100.0
+SLICE = 50  # new messages that come together
 
 
 def cpu_seconds(process):
@@ -72,29 +74,47 @@ def listing(rig):
 
 
 def drain(rig, port):
-    """The backend comes up; a tenth more of new mail arrives meanwhile and must not wait behind."""
+    """The backend comes up; new mail arrives as fast as ten sessions bring it, in slices, as long
+    as old mail is left, and must not wait behind it."""
     sink = rig.mxsink(port=port)
     start = time.monotonic()
     wait_for(lambda: sink.count() > 0, "the first delivery", 120)
     say("from the backend's start to the first delivery, s", f"{time.monotonic() - start:.1f}")
-    start = time.monotonic()
-    fresh = max(100, options.messages // 10)
-    result = rig.mxload("-s", "10", "-m", str(fresh), "-l", str(options.size), "-d",
-                        "--ledger", rig.dir / "fresh")
-    assert result["accepted"] == fresh
-    intake = time.monotonic() - start
-    wanted = set((rig.dir / "fresh").read_text().split())
-    early = sum(m["id"] in wanted for m in sink.messages()) / fresh
-    say("new mail, a second", f"{fresh / intake:,.0f}")
-    say("part of it delivered when the last of it was accepted", f"{early:.0%}")
+    fresh, spent = 0, 0.0
+    while sink.count() < options.messages + fresh * 0.9:
+        result = rig.mxload("-s", "10", "-m", str(SLICE), "-l", str(options.size), "-d",
+                            "--ledger", rig.dir / "fresh")
+        assert result["accepted"] == SLICE
+        fresh += SLICE
+        spent += result["seconds"]
     sink.wait_for_messages(options.messages + fresh, 120 + options.messages / 500)
     messages = sink.messages()
     assert len(messages) == len({m["id"] for m in messages}), "delivered twice"
-    took = (messages[-1]["at_us"] - messages[0]["at_us"]) / 1e6
-    say("drained a second", f"{len(messages) / took:,.0f}")
-    last = max(i for i, m in enumerate(messages) if m["id"] in wanted)
-    say("the last of the new mail is through after this part", f"{last / len(messages):.0%}")
-    return last / len(messages)
+    return judge(messages, set((rig.dir / "fresh").read_text().split()), spent)
+
+
+def judge(messages, fresh, spent):
+    """New mail, from the start of its slice: its delay, and how much old mail went before it."""
+    old_us = sorted(m["at_us"] for m in messages if m["id"] not in fresh)
+    took = (old_us[-1] - old_us[0]) / 1e6
+    say("old mail drained a second", f"{len(old_us) / took:,.0f}")
+    say("beside new mail, accepted a second", f"{len(fresh) / spent:,.0f}")
+    delays, before = [], []
+    for message in messages:
+        if message["id"] not in fresh:
+            continue
+        began = int(message["id"].split("-")[0], 16)  # the run's start, in every id of mxload
+        if began > old_us[-1]:
+            continue  # the old mail was through
+        delays.append(message["at_us"] - began)
+        before.append(bisect.bisect(old_us, message["at_us"]) - bisect.bisect(old_us, began))
+    delays.sort()
+    before.sort()
+    middle, last = len(delays) // 2, int(len(delays) * 0.99)
+    say("new mail meanwhile", len(delays))
+    say("its delay, p50; p99", f"{delays[middle] / 1000:.0f} ms; {delays[last] / 1000:.0f} ms")
+    say("old mail delivered before it, p50; p99", f"{before[middle]}; {before[last]}")
+    return delays[middle] / 1e6, delays[last] / 1e6
 
 
 with Rig() as rig:
@@ -112,8 +132,8 @@ with Rig() as rig:
     busy = rest(mx)
     say("RSS after it, MiB", f"{mx.rss_kib() / 1024:.0f}")
     listing(rig)
-    share = drain(rig, port)
+    delay, worst = drain(rig, port)
     assert mx.terminate(60) == 0
-    if options.messages >= 5000:
-        assert busy < 0.05, busy
-        assert share < 0.9, "new mail waited behind the old"
+    assert busy < 0.05, busy
+    # Two seconds of the worst: how long another shard keeps connections it has no use for.
+    assert delay < 0.5 and worst < 3, f"new mail waits for the old: {delay} s, {worst} s"
