@@ -44,7 +44,7 @@ namespace {
 constexpr int listen_backlog = 4096;
 // Pre-written before the first banner; the rest of the queue follows in the background.
 constexpr uint64_t first_segments_bytes = 1ULL << 30;
-constexpr time_t resolve_interval_seconds = 60;
+constexpr Duration resolve_interval = seconds(60), queue_run_interval = seconds(60);
 constexpr const char* crash_warning =
     "this is a test: ringmx will end there at once, as if by kill -9";
 
@@ -112,8 +112,8 @@ class Daemon {
   std::unique_ptr<relay::NextHops> next_hops_;
   std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
-  std::atomic<bool> all_shards_run_ = false;  // shards_ is complete
-  std::atomic<int64_t> last_queue_run_ = 0;   // that ETRN asked for; seconds
+  std::atomic<bool> all_shards_run_ = false;    // shards_ is complete
+  std::atomic<int64_t> next_queue_run_us_ = 0;  // that ETRN may ask for
   std::vector<std::thread> threads_;
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<shard::Control> control_;
@@ -400,11 +400,10 @@ void Daemon::start_digest() {
 
 // ETRN costs its sender nothing: once in a while is enough for all of them together.
 void Daemon::run_queue() {
-  constexpr int64_t interval_seconds = 60;
-  const int64_t now = ::time(nullptr);
-  int64_t last = last_queue_run_;
-  if (!all_shards_run_ || now - last < interval_seconds) return;
-  if (!last_queue_run_.compare_exchange_strong(last, now)) return;
+  const int64_t now = io::now().us;
+  int64_t next = next_queue_run_us_;
+  if (!all_shards_run_ || now < next) return;
+  if (!next_queue_run_us_.compare_exchange_strong(next, now + queue_run_interval.us)) return;
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.flush_queue(); });
 }
 
@@ -470,7 +469,7 @@ void Daemon::serve() {
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&signals, signal);
   const timespec interval{1, 0};
-  time_t looked_up = ::time(nullptr);
+  Instant looked_up = io::now();
   while (true) {
     // A name that transport_maps brings up at any time is looked up within a second.
     const bool names = next_hops_->has_names() || has_transport_maps();
@@ -480,8 +479,8 @@ void Daemon::serve() {
     if (signal == SIGHUP) reloader_->reload();
     if (signal == SIGUSR1) log_->reopen();
     if (signal < 0 && errno == EAGAIN) {
-      const bool all = ::time(nullptr) - looked_up >= resolve_interval_seconds;
-      if (all) looked_up = ::time(nullptr);
+      const bool all = io::now() - looked_up >= resolve_interval;
+      if (all) looked_up = io::now();
       const std::string error = next_hops_->refresh(all);
       if (!error.empty()) stream_->line("master", "warning: next hop: {}", error);
     }

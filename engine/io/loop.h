@@ -28,6 +28,8 @@ class Loop {
   Loop(Ring&& r, BufferRing* receive_buffers)
       : ring(std::move(r)), timers(io::now()), buffers(receive_buffers) {
     read_clock();
+    began_ = now_;
+    began_wall_ = wall_;
   }
 
   Ring ring;
@@ -36,6 +38,9 @@ class Loop {
 
   Instant now() const { return now_; }  // of this turn
   WallTime wall() const { return wall_; }
+  // The moment at which the loop began, by both clocks.
+  Instant began() const { return began_; }
+  WallTime began_wall() const { return began_wall_; }
   // Asks for another turn without waiting: there is runnable work left.
   void run_again() { runnable_ = true; }
 
@@ -60,8 +65,8 @@ class Loop {
     wall_ = io::wall_now();
   }
 
-  Instant now_;
-  WallTime wall_;
+  Instant now_, began_;
+  WallTime wall_, began_wall_;
   bool runnable_ = false;
   std::array<Completion, 256> completions_;
 };

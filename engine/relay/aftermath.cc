@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/relay/age.h"
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
 #include "proto/base/assert.h"
@@ -37,10 +38,8 @@ void Outbound::note_alias(const queue::MessageInfo& info, uint32_t recipient,
   notices_.add(info.id, alias_row(recipient, note));
 }
 
-// A clock that jumps, forward or back, makes nothing old.
 Duration Outbound::age(const queue::MessageInfo& info) const {
-  const WallTime steady = first_wall_ + (loop_.now() - first_now_);
-  return std::min(loop_.wall() - info.arrival, steady - info.arrival);
+  return age_of(info.arrival, loop_);
 }
 
 // maximal_queue_lifetime, or bounce_queue_lifetime. 0: one attempt.

@@ -4,6 +4,7 @@
 
 #include "engine/io/crash_point.h"
 #include "engine/observe/local_zone.h"
+#include "engine/relay/age.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -157,7 +158,7 @@ void Notices::plan(Job& job) {
   if (job.cause.expired && job.cause.listed) {
     const config::BounceSettings& bounces = settings_->bounces;
     const bool null_sender = envelope.head().sender.empty();
-    job.cause.expired = loop_.wall() - job.info.arrival >=
+    job.cause.expired = age_of(job.info.arrival, loop_) >=
                         (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
   }
   if (job.cause.quarantine && !envelope.head().own) {

@@ -40,8 +40,6 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
   health_timer_.kind = timer_health;
-  first_wall_ = loop_.wall();
-  first_now_ = loop_.now();
 }
 
 Outbound::~Outbound() {

@@ -269,8 +269,6 @@ class Outbound {
   std::map<queue::MessageId, Steer> wishes_;  // for messages that are being tried
   io::Timer schedule_timer_, sweep_timer_, health_timer_;
   uint32_t sweep_cursor_ = 0;
-  WallTime first_wall_;  // … and the same moment by the clock that never jumps
-  Instant first_now_;
   bool shutting_down_ = false;
 };
 
