@@ -23,6 +23,7 @@
 #include "engine/io/endpoint.h"
 #include "engine/io/privileged_reader.h"
 #include "engine/io/ring.h"
+#include "engine/memory_budget.h"
 #include "engine/observe/alarms.h"
 #include "engine/observe/log.h"
 #include "engine/policy/publisher.h"
@@ -83,6 +84,7 @@ class Daemon {
   void wake_shards();
   void start_digest();
   void make_segments();
+  MemoryBudget budget() const;
   void say_memory();
   void start_reloader();
   void close_sandbox();
@@ -423,6 +425,13 @@ void Daemon::make_segments() {
     alarms_.raise(log, "queue-size", "the queue can't grow to ringmx_queue_size_limit: " + why);
 }
 
+MemoryBudget Daemon::budget() const {
+  uint64_t table_bytes = 0;
+  for (const policy::TableFile& file : table_files_)
+    if (file.seen) table_bytes += file.seen->size;
+  return memory_budget(settings(), table_bytes);
+}
+
 void Daemon::say_memory() {
   const config::ResourceSettings& r = settings().resources;
   stream_->line("master",
@@ -432,6 +441,7 @@ void Daemon::say_memory() {
                 r.shards, r.sessions_max, settings().relay.backend_connections,
                 r.body_cache_bytes >> 20, settings().queue.size_limit >> 20,
                 settings().queue.segment_size >> 20);
+  stream_->line("master", "memory: {}", to_string(budget()));
   for (const config::ListenAddress& at : settings().listen)
     stream_->line("master", "listening on {}", at.text);
 }
@@ -502,7 +512,10 @@ void Daemon::stop() {
 int Daemon::run() {
   if (!options_.check_only) start_reader();
   if (!arm_crash_point() || !load()) return failure_.code;
-  if (options_.check_only) return EX_OK;
+  if (options_.check_only) {
+    std::printf("memory: %s\n", to_string(budget()).c_str());
+    return EX_OK;
+  }
   const std::string missing = io::missing_ring_features();
   if (!missing.empty()) {
     std::fprintf(stderr, "ringmx: fatal: %s\n", missing.c_str());

@@ -68,6 +68,8 @@ int main(int argc, char** argv) {
   app.add_option("--fail", faults, "STAGE:CODE|drop[:PERCENT], may be given several times")
       ->allow_extra_args(false);
   app.add_option("--seed", options.seed, "of the random choice that --fail makes");
+  app.add_option("--rate", options.bytes_a_second,
+                 "bytes a second that are received in all (default: as they come)");
   app.add_flag("--json", json, "print the totals as one line of JSON");
   app.add_option("target", target, "[inet:][host]:port; port 0 takes a free one")->required();
   app.add_option("backlog", options.backlog, "connections that may wait to be accepted");

@@ -9,10 +9,11 @@
 #include <cstring>
 #include <ctime>
 
+#include "proto/base/limits.h"
+
 namespace mx::observe {
 namespace {
 
-constexpr size_t stream_bytes = 1U << 20;
 constexpr auto linger = std::chrono::milliseconds(10);
 constexpr int quiet_rounds_before_sleep = 50;
 
@@ -74,7 +75,8 @@ Log::~Log() {
 
 LogStream& Log::make_stream() {
   const std::lock_guard lock(mutex_);
-  streams_.push_back(std::make_unique<LogStream>(host_, syslog_name_, ::getpid(), stream_bytes));
+  streams_.push_back(
+      std::make_unique<LogStream>(host_, syslog_name_, ::getpid(), limits::log_stream_bytes));
   streams_.back()->log_ = this;
   return *streams_.back();
 }

@@ -11,8 +11,6 @@
 namespace mx::relay {
 namespace {
 
-constexpr uint32_t jobs_max = 32;
-
 using Kind = mail::ReportKind;
 
 bool wants(const mail::RecipientDsn& dsn, Kind kind) {
@@ -47,7 +45,7 @@ NoticeRow alias_row(uint32_t recipient, mail::AliasNote note) {
 
 Notices::Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
                  observe::Counters& counters)
-    : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(jobs_max) {}
+    : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(limits::notice_jobs_max) {}
 
 Notices::~Notices() {
   jobs_.each([&](uint32_t, Job& job) { job.posting.abandon(spool_.journal()); });

@@ -15,9 +15,10 @@
 // With ringmx_bounce = quarantine a message is given back to be held, unless it is a notice of
 // ours: that one ends here as it would without, so that none is told of in the next digest.
 //
-// Owner and threads: one shard. Memory: `jobs_max` messages at once, each at most bounce_size_limit
-// and a record; what waits for its turn is one row a recipient. Fails: without room in the queue,
-// or when a table can't be asked, nothing is marked; the message waits and is tried again.
+// Owner and threads: one shard. Memory: limits::notice_jobs_max messages at once, each at most
+// bounce_size_limit and a record; what waits for its turn is one row a recipient. Fails: without
+// room in the queue, or when a table can't be asked, nothing is marked; the message waits and is
+// tried again.
 #pragma once
 
 #include <cstdlib>

@@ -105,6 +105,7 @@ bool Outbound::open_connection(Destination& d, Lane& lane) {
 
 // With the leases that it needs; a probe has none of the next hop's.
 void Outbound::open(Destination& d, Lane& lane, Backend::Period period, bool probe) {
+  static_assert(sizeof(Connection) <= limits::connection_bytes * 3 / 4);  // the rest: on the heap
   std::shared_ptr<Lane> shared;
   for (const auto& each : d.lanes.all())
     if (each.get() == &lane) shared = each;

@@ -69,6 +69,8 @@ void Inbound::renew_snapshots() {
 }
 
 void Inbound::adopt(io::Fd fd, const io::Endpoint& peer) {
+  // The rest is for what is on the heap: what waits in `pending`, effects of policy.
+  static_assert(sizeof(Session) <= limits::session_bytes * 3 / 4);
   counters_.connections.add();
   uint32_t slot = 0;
   Session* s = nullptr;

@@ -19,12 +19,8 @@ namespace {
 
 constexpr uint32_t accepts_outstanding = 16;  // on each listener
 constexpr uint16_t buffer_group = 1;
-constexpr uint32_t buffer_count = 2048;
-constexpr uint32_t buffer_bytes = 4096;
 constexpr Duration idle_turn = seconds(60);
 constexpr Duration accept_retry = milliseconds(200);
-// Unfinished messages that a shard's index has room for: about 100 bytes each.
-constexpr uint32_t index_capacity = 2'000'000;
 
 struct Acceptor {
   int fd = -1;
@@ -73,7 +69,8 @@ struct Shard::Runtime {
 };
 
 std::string Shard::Runtime::start() {
-  auto made = io::BufferRing::create(loop.ring, buffer_group, buffer_count, buffer_bytes);
+  auto made = io::BufferRing::create(loop.ring, buffer_group, limits::receive_buffers,
+                                     limits::receive_buffer_bytes);
   if (!made) return made.error();
   buffers = std::make_unique<io::BufferRing>(std::move(*made));
   loop.buffers = buffers.get();
@@ -83,12 +80,13 @@ std::string Shard::Runtime::start() {
   spool_settings.journal.epoch = shard.shared_.epoch;
   spool_settings.journal.largest_known_id = shard.shared_.largest_known_id;
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
-  spool_settings.index_capacity = index_capacity;
+  spool_settings.index_capacity = limits::queued_messages_max;
   spool_settings.dsync = shard.shared_.dsync;
   spool_settings.flushes = shard.shared_.flushes;
   spool_settings.wake = [&shard = shard] { shard.wake(); };
   spool_settings.batch_bytes = static_cast<uint32_t>(
-      std::clamp<uint64_t>(settings.queue.segment_size / 4, 64U << 10, 1U << 20));
+      std::clamp<uint64_t>(settings.queue.segment_size / 4, limits::journal_buffer_bytes_min,
+                           limits::journal_batch_bytes_max));
   spool =
       std::make_unique<spool::Spool>(spool_settings, loop, shard.shared_.files, shard.shared_.pool,
                                      shard.log_, shard.shared_.alarms, shard.counters_);

@@ -39,6 +39,23 @@ inline constexpr uint32_t backend_reply_lines_max = 128;
 
 // Memory blocks of a shard: staging of a body that is being received, and the body cache.
 inline constexpr uint32_t body_block_bytes = 16U << 10;
+// Receive buffers of a shard, for commands and replies: 8 MiB that all its connections share.
+inline constexpr uint32_t receive_buffers = 2048;
+inline constexpr uint32_t receive_buffer_bytes = 4096;
+// Each of the two buffers of a journal's stream.
+inline constexpr uint32_t journal_batch_bytes_max = 1U << 20;
+// Unfinished messages of a shard, and what each costs: index, buckets, schedule.
+inline constexpr uint32_t queued_messages_max = 2'000'000;
+inline constexpr uint32_t queued_message_bytes = 128;
+// What a session and a connection to a backend cost at most, a transaction of many recipients
+// apart; sessions also when idle. Held by static_assert beside the structures.
+inline constexpr uint32_t session_bytes = 8U << 10;
+inline constexpr uint32_t session_recipient_bytes = 2048;  // of a transaction: text and envelope
+inline constexpr uint32_t connection_bytes = 16U << 10;    // and a window to read a body back
+// Messages that are being told of at once, in a shard.
+inline constexpr uint32_t notice_jobs_max = 32;
+// Log lines of a thread that the writer has not taken yet.
+inline constexpr uint32_t log_stream_bytes = 1U << 20;
 // The trace header block (Received, PREPEND) of one message.
 inline constexpr uint32_t header_block_bytes_max = 4096;
 // A header name that is longer is none (Postfix looks at line_length_limit bytes for the colon), so

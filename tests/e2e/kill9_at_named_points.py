@@ -130,10 +130,10 @@ class Campaign:
         assert mx.wait(60) == CRASHED, (point, mx.text()[-2000:])
 
     def forget_logs(self):
-        for process in self.rig.processes[:-4]:
-            if not process.running():
-                process.output.unlink(missing_ok=True)
-        self.rig.processes = [p for p in self.rig.processes if p.running()]
+        old = [p for p in self.rig.processes[:-4] if not p.running()]
+        for process in old:
+            process.output.unlink()
+        self.rig.processes = [p for p in self.rig.processes if p not in old]
 
     def configure(self, sink, sync):
         self.rig.configure((RECIPIENT, *THREE), compile_maps=False,

@@ -21,6 +21,7 @@ constexpr uint32_t buffer_bytes = 16U << 10;
 constexpr uint32_t buffers = 256;
 constexpr uint16_t buffer_group = 1;
 constexpr int accepts_at_once = 16;
+constexpr Duration refill_interval = milliseconds(10), saved_up_max = milliseconds(100);
 constexpr size_t out_bytes_max = 64U << 10;  // replies that may wait before more is received
 constexpr size_t completions_a_turn = 256;
 constexpr size_t id_search_bytes = 16U << 10;  // X-Mxload-Id is looked for so far into a message
@@ -92,10 +93,12 @@ Sink::Sink(const SinkOptions& options, io::Ring ring, io::Fd listener)
 const SinkTotals& Sink::run(int stop) {
   for (int i = 0; i < accepts_at_once; ++i) accept();
   ring_.poll_readable(stop, {op_stop, 0, 0});
+  refilled_ = io::now();
   std::array<io::Completion, completions_a_turn> done;
   while (!stopping_ || sessions_.used() > 0 || accepts_ > 0) {
-    const size_t count = ring_.turn(seconds(60), done);
+    const size_t count = ring_.turn(parked_.empty() ? seconds(60) : refill_interval, done);
     for (size_t i = 0; i < count; ++i) handle(done[i]);
+    if (options_.bytes_a_second > 0) refill();
     buffers_->publish();
     ledger_.flush();  // before the next turn sends the 250s of what is in it
   }
@@ -150,6 +153,7 @@ void Sink::received(SinkSession& session, const io::Completion& completion) {
   if (completion.result == -ENOBUFS) return;  // all in use this turn: received again in the next
   if (completion.result <= 0) return session.drop();
   std::string_view in = as_text(buffers_->received(completion));
+  allowance_ -= completion.result;  // used with a rate only
   while (!in.empty() && session.need() == SinkSession::Need::input) {
     in.remove_prefix(session.feed(in, faults_));
     if (session.need() == SinkSession::Need::deliver) deliver(session);
@@ -192,9 +196,30 @@ void Sink::proceed(uint32_t slot, SinkSession& session) {
     if (!session.sending) ::shutdown(session.socket.get(), SHUT_RDWR);  // ends what is in flight
     if (session.in_flight == 0) sessions_.free(slot);
   } else if (!session.receiving && session.out.size() < out_bytes_max) {
+    if (options_.bytes_a_second > 0 && allowance_ <= 0) {
+      parked_.push_back(sessions_.op(op_receive, slot));
+      return;
+    }
     session.receiving = true;
     ++session.in_flight;
     ring_.recv_select(session.socket.get(), buffer_group, true, sessions_.op(op_receive, slot));
+  }
+}
+
+// What the rate allows by now; those that wait for it go on. One that is named twice is past
+// waiting the second time.
+void Sink::refill() {
+  const Instant now = io::now();
+  const Duration since = std::min(now - refilled_, saved_up_max);
+  refilled_ = now;
+  const auto more =
+      static_cast<int64_t>(static_cast<double>(options_.bytes_a_second) * since.seconds());
+  allowance_ = std::min(allowance_, int64_t{0}) + more;
+  for (size_t waiting = parked_.size(); waiting > 0 && (allowance_ > 0 || stopping_); --waiting) {
+    const io::Op parked = parked_.front();
+    parked_.erase(parked_.begin());
+    SinkSession* session = sessions_.find(parked);
+    if (session && session->in_flight == 0) proceed(parked.slot, *session);
   }
 }
 

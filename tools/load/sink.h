@@ -29,6 +29,7 @@ struct SinkOptions {
   std::string store;   // folder; empty: messages are thrown away
   std::vector<Fault> faults;
   uint64_t seed = 1;
+  uint64_t bytes_a_second = 0;  // that are received, over all sessions; 0: as they come
 };
 
 struct SinkTotals {
@@ -53,6 +54,7 @@ class Sink {
   void deliver(SinkSession& session);
   void store(const SinkSession& session, const std::string& path);
   void proceed(uint32_t slot, SinkSession& session);
+  void refill();
   void stop();
 
   SinkOptions options_;
@@ -64,6 +66,10 @@ class Sink {
   Ledger ledger_;
   SinkTotals totals_;
   int accepts_ = 0;  // in flight
+  // With a rate: what may still be received, and the sessions that wait for more.
+  int64_t allowance_ = 0;
+  Instant refilled_;
+  std::vector<io::Op> parked_;
   bool stopping_ = false;
 };
 
