@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
@@ -46,6 +47,7 @@ constexpr int listen_backlog = 4096;
 // Pre-written before the first banner; the rest of the queue follows in the background.
 constexpr uint64_t first_segments_bytes = 1ULL << 30;
 constexpr Duration resolve_interval = seconds(60), queue_run_interval = seconds(60);
+constexpr auto segment_retry = std::chrono::seconds(1);
 constexpr const char* crash_warning =
     "this is a test: ringmx will end there at once, as if by kill -9";
 
@@ -256,6 +258,12 @@ bool Daemon::open_log() {
   const std::string& name = settings().hostname;
   log_ = std::make_unique<observe::Log>(name.substr(0, name.find('.')), settings().log.syslog_name,
                                         settings().log.maillog_file);
+  observe::LogStream& writers = log_->make_stream();
+  log_->on_trouble([this, &writers](const std::string& why) {
+    if (why.empty()) return alarms_.clear(writers, "log");
+    std::fprintf(stderr, "ringmx: warning: the log can't be written: %s\n", why.c_str());
+    alarms_.raise(writers, "log", why + ": lines wait, and are lost when there are too many");
+  });
   const std::string error = log_->start();
   if (!error.empty()) return fail(EX_CANTCREAT, error);
   stream_ = &log_->make_stream();
@@ -415,14 +423,20 @@ void Daemon::wake_shards() {
   for (auto& shard : shards_) shard->post([](shard::Shard&) {});
 }
 
-// The body of the background thread that brings the queue to its full size.
+// The body of the background thread that brings the queue to its full size. What fails (the disk is
+// full) is tried again.
 void Daemon::make_segments() {
   observe::LogStream& log = log_->make_stream();
   std::string why;
-  while (!stopping_ && files_->make_next(*pool_, &why)) {
-  }
-  if (!why.empty())
+  while (!stopping_ && (files_->make_next(*pool_, &why) || !why.empty())) {
+    if (why.empty()) {
+      alarms_.clear(log, "queue-size");
+      continue;
+    }
     alarms_.raise(log, "queue-size", "the queue can't grow to ringmx_queue_size_limit: " + why);
+    why.clear();
+    std::this_thread::sleep_for(segment_retry);
+  }
 }
 
 MemoryBudget Daemon::budget() const {

@@ -80,6 +80,8 @@ int main(int argc, char** argv) {
   app.add_option("-m,--messages", options.messages, "messages in all");
   app.add_option("-l,--length", options.body_bytes, "bytes of each message after its header");
   app.add_flag("-d,--keep", options.keep_connection, "do not disconnect after each message");
+  app.add_flag("--declare-size", options.declare_size,
+               "say in MAIL how large a message is (SIZE=)");
   app.add_flag("-p,--pipeline", options.pipeline, "pipeline commands where the server offers it");
   app.add_option("-f,--from", options.sender, "sender address (default: foo@HELO)");
   app.add_option("-t,--to", options.recipient, "recipient address (default: foo@HELO)");

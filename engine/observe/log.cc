@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -15,6 +16,7 @@ namespace mx::observe {
 namespace {
 
 constexpr auto linger = std::chrono::milliseconds(10);
+constexpr auto trouble_retry = std::chrono::milliseconds(200);
 constexpr int quiet_rounds_before_sleep = 50;
 
 }  // namespace
@@ -105,6 +107,8 @@ void Log::stop() {
   stopping_ = true;
   wake();
   thread_.join();
+  if (!trouble_.empty())
+    std::fprintf(stderr, "ringmx: warning: the last log lines are lost: %s\n", trouble_.c_str());
 }
 
 void Log::wake() {
@@ -112,31 +116,54 @@ void Log::wake() {
   signal_.notify_one();
 }
 
-// Writes what all streams hold; true when there was something.
+void Log::set_trouble(const std::string& why) {
+  if (trouble_.empty() == why.empty()) return;
+  trouble_ = why;
+  if (tell_) tell_(why);
+}
+
+// Writes what a stream holds. False: the log can't be written, the rest waits.
+bool Log::write_stream(LogStream& stream, int fd, bool& any) {
+  while (true) {
+    const std::string_view text = stream.readable();
+    if (text.empty()) return true;
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      set_trouble((path_.empty() ? std::string("stdout") : path_) + ": " + std::strerror(errno));
+      return false;
+    }
+    any = true;
+    stream.consumed(static_cast<size_t>(n));
+  }
+}
+
+void Log::say_dropped(int fd, uint64_t dropped) {
+  if (dropped <= dropped_said_) return;
+  const std::string text = fmt::format(
+      "{} {}/master: warning: {} log lines lost: the log is too slow, or could not be written\n",
+      host_, syslog_name_, dropped - dropped_said_);
+  if (::write(fd, text.data(), text.size()) > 0) dropped_said_ = dropped;
+}
+
+// Writes what all streams hold, beginning with the one whose line may be half written; true when
+// something was.
 bool Log::drain() {
   const std::lock_guard lock(mutex_);
   if (reopen_.exchange(false)) open_file();
   const int fd = path_.empty() ? STDOUT_FILENO : file_.get();
   bool any = false;
   uint64_t dropped = 0;
-  for (auto& stream : streams_) {
-    dropped += stream->dropped();
-    while (true) {
-      const std::string_view text = stream->readable();
-      if (text.empty()) break;
-      any = true;
-      const ssize_t n = ::write(fd, text.data(), text.size());
-      // A log that can't be written is passed over: mail goes on.
-      stream->consumed(n > 0 ? static_cast<size_t>(n) : text.size());
-    }
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const size_t at = (next_stream_ + i) % streams_.size();
+    dropped += streams_[at]->dropped();
+    if (write_stream(*streams_[at], fd, any)) continue;
+    next_stream_ = at;
+    return any;
   }
-  if (dropped > dropped_said_) {
-    const std::string text =
-        fmt::format("{} {}/master: warning: {} log lines lost: the log is too slow\n", host_,
-                    syslog_name_, dropped - dropped_said_);
-    dropped_said_ = dropped;
-    if (::write(fd, text.data(), text.size()) < 0) return any;
-  }
+  next_stream_ = 0;
+  set_trouble("");
+  say_dropped(fd, dropped);
   return any;
 }
 
@@ -149,6 +176,8 @@ void Log::run() {
       quiet = 0;
     } else if (stopping) {
       return;
+    } else if (!trouble_.empty()) {
+      std::this_thread::sleep_for(trouble_retry);
     } else if (++quiet > quiet_rounds_before_sleep) {
       sleeping_.store(true, std::memory_order_seq_cst);
       if (!drain() && !stopping_.load()) signal_.wait(seen);

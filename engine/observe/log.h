@@ -4,7 +4,8 @@
 // thread drains all streams into stdout or `maillog_file`. While there is work the writer looks
 // every few milliseconds, so that logging costs a shard no system call; when it is quiet it sleeps
 // until a stream wakes it. A full stream drops lines, counts them and says so afterwards: mail
-// never waits for a log.
+// never waits for a log. When the file can't be written (a full disk), lines wait in the streams
+// and are written as soon as that is possible again.
 //
 // "Nov 22 13:12:01 host postfix/smtpd[123]: text". Whatever a peer sent goes in through Peer{},
 // which makes control and non-ASCII bytes harmless (V99). Threads: a stream belongs to one thread;
@@ -15,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -73,13 +75,19 @@ class Log {
   ~Log();
   std::string start();  // empty, or why the file can't be opened
   void reopen();        // USR1
-  void stop();          // writes what is there and ends the thread
+  // Before start(): called by the writer when the log can't be written, with why, and with an empty
+  // text when it can again.
+  void on_trouble(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
+  void stop();  // writes what is there and ends the thread
   LogStream& make_stream();
 
  private:
   friend class LogStream;
   void run();
   bool drain();
+  bool write_stream(LogStream& stream, int fd, bool& any);
+  void say_dropped(int fd, uint64_t dropped);
+  void set_trouble(const std::string& why);
   void wake();
   std::string open_file();
 
@@ -89,7 +97,11 @@ class Log {
   std::vector<std::unique_ptr<LogStream>> streams_;
   std::atomic<uint32_t> signal_{0};
   std::atomic<bool> sleeping_{false}, stopping_{false}, reopen_{false};
+  // the writer's
   uint64_t dropped_said_ = 0;
+  size_t next_stream_ = 0;  // the one that the last write was cut short in
+  std::string trouble_;
+  std::function<void(const std::string&)> tell_;
   std::thread thread_;
 };
 

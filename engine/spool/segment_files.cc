@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -120,6 +121,13 @@ std::expected<void, std::string> SegmentFiles::open_segment(uint32_t segment, bo
 std::expected<void, std::string> SegmentFiles::make_segment(uint32_t segment) {
   const std::string path = path_of(segment);
   const std::string temporary = path + ".new";
+  // Without room it would fail in the middle, having taken the last of it from others.
+  struct statvfs room;
+  if (::fstatvfs(directory_fd_.get(), &room) == 0 &&
+      uint64_t{room.f_bavail} * room.f_frsize < geometry_.segment_bytes) {
+    errno = ENOSPC;
+    return failed(temporary);
+  }
   const int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC;
   io::Fd fd(::open(temporary.c_str(), flags | (direct_ ? O_DIRECT : 0), 0600));
   if (!fd && errno == EINVAL && direct_) {
@@ -152,8 +160,14 @@ std::expected<void, std::string> SegmentFiles::make_segment(uint32_t segment) {
 
 std::expected<void, std::string> SegmentFiles::make(uint32_t count) {
   count = std::min(count, geometry_.segment_count);
-  for (uint32_t segment = existing(); segment < count; ++segment) {
-    if (auto made = make_segment(segment); !made) return made;
+  const uint32_t first = existing();
+  for (uint32_t segment = first; segment < count; ++segment) {
+    if (auto made = make_segment(segment); !made) {
+      // Blank as they are they go again: a queue can't shrink, and whoever now chooses a smaller
+      // one would be refused.
+      for (uint32_t blank = first; blank < segment; ++blank) ::unlink(path_of(blank).c_str());
+      return made;
+    }
     existing_.store(segment + 1, std::memory_order_release);
   }
   return {};

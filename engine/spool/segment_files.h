@@ -31,7 +31,7 @@ class SegmentFiles final : public queue::SegmentReader {
   // reason; another ringmx on this queue is one (the directory is locked). `read_only` makes
   // nothing and takes no lock.
   std::expected<void, std::string> open(bool read_only);
-  // Makes segments until `count` exist or an error is met (then the text).
+  // Makes segments until `count` exist, for a start. On an error those that it made go again.
   std::expected<void, std::string> make(uint32_t count);
   // Makes one more and tells the pool; false when all exist or on an error (logged by the caller as
   // `why`).

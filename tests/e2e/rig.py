@@ -203,10 +203,13 @@ class Ringmx(Process):
         done = self.rig.run(BIN / "mxq", "-c", self.rig.dir, "--status", "--json", check=True)
         return json.loads(done.stdout)["counters"]
 
-    def terminate(self, limit=30):
-        """Before its end, the books must balance (a turn of a shard may be half counted)."""
+    def balance(self):
+        """The books must balance (a turn of a shard may be half counted)."""
         if self.running() and (self.rig.dir / "queue" / "ringmx.sock").exists():
             wait_for(lambda: balanced(self.counters()), "a balance of recipients", 10)
+
+    def terminate(self, limit=30):
+        self.balance()
         return super().terminate(limit)
 
     def smtp(self, **options):
@@ -226,6 +229,17 @@ class Rig:
         return self
 
     def __exit__(self, failed, *_):
+        try:
+            if not failed:
+                failed = True  # unless the books of those that still run balance
+                for process in self.processes:
+                    if isinstance(process, Ringmx):
+                        process.balance()
+                failed = False
+        finally:
+            self.end(failed)
+
+    def end(self, failed):
         for process in reversed(self.processes):
             if process.running():
                 process.kill()

@@ -45,7 +45,7 @@ def load(rig, options):
     return rig.process("mxload", BIN / "mxload", "-s", options.sessions, "-m", 1_000_000, "-l",
                        options.mib << 20, "-d", "-f", f"a@{DOMAIN}", "-t", RECIPIENT, "--ledger",
                        rig.dir / "sender", "--json", "--rate", options.sessions * 2,
-                       f"127.0.0.1:{rig.port}")
+                       "--declare-size", f"127.0.0.1:{rig.port}")
 
 
 def watch(mx, options, budget):

@@ -20,6 +20,7 @@ namespace mx::load {
 namespace {
 
 constexpr size_t completions_a_turn = 128;
+constexpr size_t header_about = 300;  // bytes
 constexpr Duration turn_max = seconds(1);
 
 // Lines of 78 characters; no line begins with a dot, so what is sent needs no stuffing.
@@ -78,7 +79,9 @@ Source::Source(const SourceOptions& options, io::Ring ring)
       date_(date_now(io::wall_now())),
       prng_(static_cast<uint64_t>(io::wall_now().us)) {
   dialogue_.ehlo = "EHLO " + options.helo + "\r\n";
-  dialogue_.mail = "MAIL FROM:<" + options.sender + ">\r\n";
+  dialogue_.mail =
+      "MAIL FROM:<" + options.sender + ">" +
+      (options.declare_size ? fmt::format(" SIZE={}", body_.size() + header_about) : "") + "\r\n";
   dialogue_.recipient = options.recipient;
   dialogue_.recipients = options.recipients;
   dialogue_.keep_connection = options.keep_connection;

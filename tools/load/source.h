@@ -37,7 +37,8 @@ struct SourceOptions {
   uint32_t rate = 0;  // messages a second over all sessions; 0: as fast as they are answered
   bool keep_connection = false;
   bool pipeline = false;
-  bool progress = false;  // a line that follows the count, on stderr
+  bool declare_size = false;  // SIZE= in MAIL
+  bool progress = false;      // a line that follows the count, on stderr
   std::string sender, recipient, helo;
   std::string ledger;  // file; empty: none
   Duration reply_timeout = seconds(300);
