@@ -129,6 +129,10 @@ bool Log::write_stream(LogStream& stream, int fd, bool& any) {
     if (text.empty()) return true;
     const ssize_t n = ::write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN && !stopping_) {  // a pipe whose reader is slow
+      any = true;                                  // again soon
+      return false;
+    }
     if (n <= 0) {
       set_trouble((path_.empty() ? std::string("stdout") : path_) + ": " + std::strerror(errno));
       return false;
