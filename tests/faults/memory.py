@@ -79,7 +79,8 @@ def main():
         rig.configure(relayhost=f"[127.0.0.1]:{sink.port}", ringmx_shards=SHARDS,
                       ringmx_max_sessions=options.sessions + 20, ringmx_body_cache=BODY_CACHE,
                       ringmx_queue_size_limit=options.queue << 20, ringmx_segment_size=16 << 20,
-                      message_size_limit=(options.mib + 1) << 20, ringmx_shutdown_timeout="1s")
+                      message_size_limit=(options.mib + 1) << 20, ringmx_shutdown_timeout="1s",
+                      smtpd_hard_error_limit=1_000_000)
         check = rig.run(BIN / "ringmx", "-c", rig.dir, "--check", check=True)
         mx = rig.ringmx()
         line = wait_for(lambda: mx.lines("memory: at most"), "the budget in the log")[0]
