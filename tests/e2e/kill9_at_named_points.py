@@ -92,8 +92,10 @@ class Campaign:
         """A ringmx that will end there, or at random."""
         if point == RANDOM:
             return self.rig.ringmx()
-        return self.rig.ringmx(environment={"RINGMX_CRASH_AT": f"{point}:{count}"},
-                               wait=point not in BEFORE_SERVING)
+        mx = self.rig.ringmx(environment={"RINGMX_CRASH_AT": f"{point}:{count}"}, wait=False)
+        if point not in BEFORE_SERVING:  # it may come as early as the first look at the queue
+            wait_for(lambda: not mx.running() or mx.greets(), "ringmx up, or at its end")
+        return mx
 
     def cycle(self, sink, point):
         # No probe: it would be most of a start. All ways of writing are met.
@@ -126,6 +128,7 @@ class Campaign:
 
     def end(self, mx, point, before):
         if point in (RANDOM, "shutdown-drain"):
+            assert mx.running(), mx.text()
             wait_for(lambda: size(self.ledger) > before, "mail accepted")
             # Real work, whose length is the random moment. Once it is longer than a mark may wait:
             # what was delivered at its beginning must not come again.
@@ -148,7 +151,7 @@ class Campaign:
         self.rig.configure((RECIPIENT, *THREE), compile_maps=False,
                            relayhost=f"[127.0.0.1]:{sink.port}", ringmx_shards=2,
                            transport_maps=f"hash:{self.rig.dir}/transport",
-                           ringmx_segment_size=1 << 20, ringmx_queue_size_limit=48 << 20,
+                           ringmx_segment_size=1 << 20, ringmx_queue_size_limit=128 << 20,
                            message_size_limit=1 << 20, ringmx_queue_sync=sync,
                            ringmx_queue_flush=flush, minimal_backoff_time="1s",
                            maximal_backoff_time="2s")
