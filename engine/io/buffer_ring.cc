@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/io/kernel.h"
 #include "proto/base/assert.h"
 
 namespace mx::io {
@@ -37,11 +38,11 @@ std::expected<BufferRing, std::string> BufferRing::create(Ring& ring, uint16_t g
   reg.ring_addr = reinterpret_cast<uint64_t>(made.entries_);
   reg.ring_entries = count;
   reg.bgid = group;
-  const int error = io_uring_register_buf_ring(ring.raw(), &reg, 0);
+  const int error = io_uring_register_buf_ring(&ring.kernel()->ring, &reg, 0);
   if (error < 0)
     return std::unexpected(std::string("registering receive buffers: ") + std::strerror(-error) +
                            " (provided buffer rings need Linux 5.19)");
-  made.ring_ = &ring;
+  made.kernel_ = ring.kernel();
   io_uring_buf_ring_init(made.entries_);
   for (uint32_t i = 0; i < count; ++i)
     io_uring_buf_ring_add(made.entries_, made.at(static_cast<uint16_t>(i)), buffer_bytes,
@@ -53,7 +54,7 @@ std::expected<BufferRing, std::string> BufferRing::create(Ring& ring, uint16_t g
 }
 
 BufferRing::BufferRing(BufferRing&& other) noexcept
-    : ring_(std::exchange(other.ring_, nullptr)),
+    : kernel_(std::move(other.kernel_)),
       entries_(std::exchange(other.entries_, nullptr)),
       memory_(std::exchange(other.memory_, nullptr)),
       count_(other.count_),
@@ -63,7 +64,7 @@ BufferRing::BufferRing(BufferRing&& other) noexcept
       group_(other.group_) {}
 
 BufferRing::~BufferRing() {
-  if (ring_) io_uring_unregister_buf_ring(ring_->raw(), group_);
+  if (kernel_) io_uring_unregister_buf_ring(&kernel_->ring, group_);
   if (entries_) ::munmap(entries_, count_ * sizeof(io_uring_buf));
   if (memory_) ::munmap(memory_, size_t{count_} * buffer_bytes_);
 }

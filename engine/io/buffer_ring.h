@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <string>
 
 #include "engine/io/ring.h"
@@ -46,7 +47,7 @@ class BufferRing {
   BufferRing() = default;
   std::byte* at(uint16_t id) const { return memory_ + size_t{id} * buffer_bytes_; }
 
-  Ring* ring_ = nullptr;
+  std::shared_ptr<Ring::Kernel> kernel_;  // which stays until the last of both has gone
   io_uring_buf_ring* entries_ = nullptr;
   std::byte* memory_ = nullptr;
   uint32_t count_ = 0, buffer_bytes_ = 0, free_ = 0;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/io/kernel.h"
 #include "proto/base/assert.h"
 
 namespace mx::io {
@@ -83,64 +84,75 @@ int restrict_and_enable(io_uring& ring) {
   return error != 0 ? error : call(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
 }
 
-}  // namespace
-
-std::expected<Ring, std::string> Ring::create(const RingOptions& options) {
-  Ring made;
-  io_uring_params params{};
-  params.flags = ring_flags;
-  params.cq_entries = options.completion_entries;
-  const int error = io_uring_queue_init_params(options.submission_entries, &made.ring_, &params);
-  if (error < 0) return std::unexpected(describe_setup_error(-error));
-  made.open_ = true;
-  if (const int refused = restrict_and_enable(made.ring_); refused < 0)
-    return std::unexpected(std::string("io_uring restrictions: ") + std::strerror(-refused) +
-                           ": Linux 6.1 or later is needed");
-  io_uring_register_ring_fd(&made.ring_);  // saves a descriptor look-up a turn; optional
-  return made;
-}
-
-Ring::Ring(Ring&& other) noexcept
-    : ring_(other.ring_), open_(std::exchange(other.open_, false)), stats_(other.stats_) {}
-
-Ring::~Ring() {
-  if (open_) io_uring_queue_exit(&ring_);
-}
-
-io_uring_sqe* Ring::sqe(Op op) {
-  io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+io_uring_sqe* entry_of(io_uring& ring, RingStats& stats, Op op) {
+  io_uring_sqe* entry = io_uring_get_sqe(&ring);
   if (!entry) {
-    ++stats_.submission_queue_full;
-    io_uring_submit(&ring_);
-    entry = io_uring_get_sqe(&ring_);
+    ++stats.submission_queue_full;
+    io_uring_submit(&ring);
+    entry = io_uring_get_sqe(&ring);
     MX_ASSERT(entry != nullptr);
   }
-  ++stats_.submissions;
+  ++stats.submissions;
   // The prep helpers leave user_data alone (liburing 2.3 clears it): it is set again after them.
   entry->user_data = op.pack();
   return entry;
 }
 
+size_t reap(io_uring& ring, RingStats& stats, std::span<Completion> into) {
+  size_t count = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring, head, cqe) {
+    if (count == into.size()) break;
+    into[count++] = {Op::unpack(cqe->user_data), cqe->res, cqe->flags};
+  }
+  io_uring_cq_advance(&ring, static_cast<unsigned>(count));
+  stats.completions += count;
+  return count;
+}
+
+}  // namespace
+
+std::expected<Ring, std::string> Ring::create(const RingOptions& options) {
+  Ring made;
+  io_uring& ring = made.kernel_->ring;
+  io_uring_params params{};
+  params.flags = ring_flags;
+  params.cq_entries = options.completion_entries;
+  const int error = io_uring_queue_init_params(options.submission_entries, &ring, &params);
+  if (error < 0) return std::unexpected(describe_setup_error(-error));
+  made.kernel_->open = true;
+  if (const int refused = restrict_and_enable(ring); refused < 0)
+    return std::unexpected(std::string("io_uring restrictions: ") + std::strerror(-refused) +
+                           ": Linux 6.1 or later is needed");
+  io_uring_register_ring_fd(&ring);  // saves a descriptor look-up a turn; optional
+  return made;
+}
+
+Ring::Ring() : kernel_(std::make_shared<Kernel>()) {}
+Ring::Ring(Ring&& other) noexcept = default;
+Ring::~Ring() = default;
+
 void Ring::accept(int fd, sockaddr* peer, socklen_t* peer_length, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_accept(entry, fd, peer, peer_length, SOCK_CLOEXEC);
   entry->user_data = op.pack();
 }
 
 void Ring::connect(int fd, const sockaddr* peer, socklen_t length, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_connect(entry, fd, peer, length);
   entry->user_data = op.pack();
 }
 
 void Ring::recv(int fd, MutableBytes into, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_recv(entry, fd, into.data(), into.size(), 0);
   entry->user_data = op.pack();
 }
 
 void Ring::recv_select(int fd, uint16_t group, bool wait_first, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_recv(entry, fd, nullptr, 0, 0);
   entry->user_data = op.pack();
   entry->flags |= IOSQE_BUFFER_SELECT;
@@ -149,94 +161,82 @@ void Ring::recv_select(int fd, uint16_t group, bool wait_first, Op op) {
 }
 
 void Ring::send(int fd, Bytes bytes, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_send(entry, fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_WAITALL);
   entry->user_data = op.pack();
 }
 
 void Ring::sendmsg(int fd, const msghdr* message, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_sendmsg(entry, fd, message, MSG_NOSIGNAL | MSG_WAITALL);
   entry->user_data = op.pack();
 }
 
 void Ring::read(int fd, MutableBytes into, uint64_t offset, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_read(entry, fd, into.data(), static_cast<unsigned>(into.size()), offset);
   entry->user_data = op.pack();
 }
 
 void Ring::write(int fd, Bytes bytes, uint64_t offset, Op op, bool dsync) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_write(entry, fd, bytes.data(), static_cast<unsigned>(bytes.size()), offset);
   if (dsync) entry->rw_flags = RWF_DSYNC;
   entry->user_data = op.pack();
 }
 
 void Ring::fdatasync(int fd, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
   entry->user_data = op.pack();
 }
 
 void Ring::poll_readable(int fd, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_poll_add(entry, fd, POLLIN);
   entry->user_data = op.pack();
 }
 
 void Ring::cancel(Op target, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_cancel64(entry, target.pack(), 0);
   entry->user_data = op.pack();
 }
 
 void Ring::cancel_fd(int fd, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
   entry->user_data = op.pack();
 }
 
 void Ring::close(int fd, Op op) {
-  io_uring_sqe* entry = sqe(op);
+  io_uring_sqe* entry = entry_of(kernel_->ring, stats_, op);
   io_uring_prep_close(entry, fd);
   entry->user_data = op.pack();
 }
 
 size_t Ring::turn(Duration timeout, std::span<Completion> into) {
+  io_uring& ring = kernel_->ring;
   ++stats_.turns;
   int error = 0;
   if (timeout.us <= 0) {
-    error = io_uring_submit_and_get_events(&ring_);
+    error = io_uring_submit_and_get_events(&ring);
   } else {
     __kernel_timespec ts{timeout.us / 1'000'000, (timeout.us % 1'000'000) * 1000};
     io_uring_cqe* first = nullptr;
-    error = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &ts, nullptr);
+    error = io_uring_submit_and_wait_timeout(&ring, &first, 1, &ts, nullptr);
   }
   // EBUSY and EAGAIN: completions must be reaped first; what was prepared is submitted by the next
   // turn.
   MX_ASSERT(error >= 0 || error == -ETIME || error == -EINTR || error == -EBUSY ||
             error == -EAGAIN);
-  return reap(into);
-}
-
-size_t Ring::reap(std::span<Completion> into) {
-  size_t count = 0;
-  unsigned head = 0;
-  io_uring_cqe* cqe = nullptr;
-  io_uring_for_each_cqe(&ring_, head, cqe) {
-    if (count == into.size()) break;
-    into[count++] = {Op::unpack(cqe->user_data), cqe->res, cqe->flags};
-  }
-  io_uring_cq_advance(&ring_, static_cast<unsigned>(count));
-  stats_.completions += count;
-  return count;
+  return reap(ring, stats_, into);
 }
 
 std::string missing_ring_features() {
   std::expected<Ring, std::string> ring = Ring::create({8, 16});
   if (!ring) return ring.error();
-  io_uring_probe* probe = io_uring_get_probe_ring(ring->raw());
+  io_uring_probe* probe = io_uring_get_probe_ring(&ring->kernel()->ring);
   if (!probe)
     return "io_uring: the operations of this kernel cannot be probed: Linux 6.1 or later is needed";
   std::string missing;

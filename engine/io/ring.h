@@ -10,6 +10,9 @@
 // Only the operations below are allowed on it, by restrictions that the kernel keeps: an attacker
 // who could write submission entries could not open, unlink, splice or spawn by them.
 //
+// ring.cc, buffer_ring.cc and clock.cc are all that the turn of a loop asks of the kernel, and a
+// library of their own: the simulator of a shard (tests/sim/world) has others in their place.
+//
 // Owner and threads: the thread that called create(); nothing here is shared. Fails: only create(),
 // with the reason and the remedy in words (EPERM by sysctl or seccomp, ENOSYS, ENOMEM by memlock,
 // missing flags). Cost: one system call a turn.
@@ -20,6 +23,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -72,16 +76,14 @@ class Ring {
   // does not wait), and copies at most into.size() completions out. Returns their number.
   size_t turn(Duration timeout, std::span<Completion> into);
 
-  io_uring* raw() { return &ring_; }
+  struct Kernel;  // an io_uring, or what a simulator has for it
+  const std::shared_ptr<Kernel>& kernel() const { return kernel_; }
   const RingStats& stats() const { return stats_; }
 
  private:
-  Ring() = default;
-  io_uring_sqe* sqe(Op op);
-  size_t reap(std::span<Completion> into);
+  Ring();
 
-  io_uring ring_{};
-  bool open_ = false;
+  std::shared_ptr<Kernel> kernel_;
   RingStats stats_;
 };
 

@@ -111,6 +111,16 @@ void Log::stop() {
     std::fprintf(stderr, "ringmx: warning: the last log lines are lost: %s\n", trouble_.c_str());
 }
 
+void Log::take(std::string& text) {
+  const std::lock_guard lock(mutex_);
+  for (auto& stream : streams_) {
+    for (std::string_view part = stream->readable(); !part.empty(); part = stream->readable()) {
+      text += part;
+      stream->consumed(part.size());
+    }
+  }
+}
+
 void Log::wake() {
   signal_.fetch_add(1);
   signal_.notify_one();

@@ -79,6 +79,8 @@ class Log {
   // text when it can again.
   void on_trouble(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
   void stop();  // writes what is there and ends the thread
+  // For who has no thread of its own to write (the simulator): moves all lines to `text`.
+  void take(std::string& text);
   LogStream& make_stream();
 
  private:

@@ -1,16 +1,20 @@
 # One helper for each kind of target. Sources are found by glob, so that adding a file is one step.
 
-# A layer: mx_library(mx_maps DEPENDS mx_base xxhash). No exceptions or RTTI below the tools.
+# A layer: mx_library(mx_maps DEPENDS mx_base xxhash); its files are those of FOLDERS (this one), WITHOUT some,
+# or SOURCES. No exceptions or RTTI below the tools.
 function(mx_library name)
-  cmake_parse_arguments(ARG "EXCEPTIONS" "" "DEPENDS;FOLDERS" ${ARGN})
-  if(NOT ARG_FOLDERS)
+  cmake_parse_arguments(ARG "EXCEPTIONS" "" "DEPENDS;FOLDERS;SOURCES;WITHOUT" ${ARGN})
+  if(NOT ARG_FOLDERS AND NOT ARG_SOURCES)
     set(ARG_FOLDERS .)
   endif()
-  set(sources)
+  set(sources ${ARG_SOURCES})
   foreach(folder IN LISTS ARG_FOLDERS)
     file(GLOB found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cc
                                       ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.h)
     list(APPEND sources ${found})
+  endforeach()
+  foreach(name_left_out IN LISTS ARG_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/${name_left_out}$")
   endforeach()
   if(NOT sources)  # a layer that has its place but nothing in it yet
     add_library(${name} INTERFACE)

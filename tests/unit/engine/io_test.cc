@@ -7,6 +7,7 @@
 
 #include "engine/io/buffer_ring.h"
 #include "engine/io/endpoint.h"
+#include "engine/io/kernel.h"
 #include "engine/io/op.h"
 #include "engine/io/ring.h"
 #include "engine/io/slot_pool.h"
@@ -97,7 +98,7 @@ TEST(Ring, RefusesOperationsThatItHasNoFunctionFor) {
   auto ring = Ring::create();
   ASSERT_TRUE(ring) << ring.error();
   const auto result_of = [&](auto prepare) {
-    io_uring_sqe* entry = io_uring_get_sqe(ring->raw());
+    io_uring_sqe* entry = io_uring_get_sqe(&ring->kernel()->ring);
     prepare(entry);
     entry->user_data = Op{16, 1, 1}.pack();
     Completion done[1];
@@ -116,7 +117,7 @@ TEST(Ring, RefusesOperationsThatItHasNoFunctionFor) {
               e->flags |= IOSQE_ASYNC;
             }),
             -EACCES);
-  EXPECT_EQ(io_uring_register_files_sparse(ring->raw(), 8), -EACCES);
+  EXPECT_EQ(io_uring_register_files_sparse(&ring->kernel()->ring, 8), -EACCES);
 }
 
 TEST(Ring, FindsEverythingItNeedsHere) {
