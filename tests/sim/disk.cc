@@ -45,11 +45,29 @@ void Disk::crash(Prng& prng) {
   pending_.clear();
 }
 
+void Disk::sync_all() {
+  for (const Write& write : pending_)
+    std::memcpy(images_[write.segment].data() + write.offset, write.data.data(), write.data.size());
+  pending_.clear();
+}
+
+void Disk::write_torn(uint32_t segment, uint32_t offset, Bytes data, Prng& prng) {
+  scatter({segment, offset, {data.begin(), data.end()}}, prng);
+}
+
 int64_t Disk::read(uint32_t segment, uint32_t offset, MutableBytes into) {
   const auto& image = images_[segment];
   if (offset >= image.size()) return 0;
   const size_t count = std::min(into.size(), image.size() - offset);
   std::memcpy(into.data(), image.data() + offset, count);
+  for (const Write& write : pending_) {
+    if (write.segment != segment) continue;
+    const size_t from = std::max<size_t>(write.offset, offset);
+    const size_t to = std::min(write.offset + write.data.size(), offset + count);
+    if (from < to)
+      std::memcpy(into.data() + (from - offset), write.data.data() + (from - write.offset),
+                  to - from);
+  }
   return static_cast<int64_t>(count);
 }
 

@@ -30,7 +30,13 @@ class Disk final : public queue::SegmentReader {
   // The write reached the cache in part only, or the flush failed: pending sectors are at chance.
   void lose_pending(uint32_t segment, Prng& prng);
   void crash(Prng& prng);
+  // The program ended, the power did not: what was written is there. A write under way may have
+  // arrived in part.
+  void sync_all();
+  void write_torn(uint32_t segment, uint32_t offset, Bytes data, Prng& prng);
+  bool has_pending() const { return !pending_.empty(); }
 
+  // What was written last, flushed or not.
   int64_t read(uint32_t segment, uint32_t offset, MutableBytes into) override;
   std::vector<std::byte>& image(uint32_t segment) { return images_[segment]; }
 
