@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "proto/base/assert.h"
 
@@ -13,6 +14,26 @@ void Disk::write(uint32_t segment, uint32_t offset, Bytes data) {
   MX_ASSERT(reinterpret_cast<uintptr_t>(data.data()) % queue::block_bytes == 0);
   MX_ASSERT(offset + data.size() <= images_[segment].size());
   pending_.push_back({segment, offset, {data.begin(), data.end()}});
+  const bool front = offset < queue::records_offset;
+  if (stray_ != Stray::none && (stray_fronts_ || !front)) go_astray(pending_.back());
+}
+
+void Disk::go_astray(Write& write) {
+  Prng prng(stray_seed_);
+  const Stray kind = std::exchange(stray_, Stray::none);
+  if (kind == Stray::stale) {
+    const std::byte* const old = images_[write.segment].data() + write.offset;
+    const size_t sectors = write.data.size() / faults_.sector_bytes;
+    const size_t first = prng.below(sectors), count = 1 + prng.below(sectors - first);
+    std::memcpy(write.data.data() + first * faults_.sector_bytes,
+                old + first * faults_.sector_bytes, count * faults_.sector_bytes);
+    return;
+  }
+  auto& other = images_[prng.below(images_.size())];
+  const size_t places = (other.size() - write.data.size()) / faults_.sector_bytes + 1;
+  std::memcpy(other.data() + prng.below(places) * faults_.sector_bytes, write.data.data(),
+              write.data.size());
+  if (kind == Stray::elsewhere) pending_.pop_back();
 }
 
 void Disk::flush(uint32_t segment) {

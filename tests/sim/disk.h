@@ -27,6 +27,13 @@ class Disk final : public queue::SegmentReader {
 
   void write(uint32_t segment, uint32_t offset, Bytes data);
   void flush(uint32_t segment);
+  // The next write goes wrong, and the disk says nothing: it lands elsewhere, or elsewhere as well,
+  // or some of its sectors stay as they were.
+  enum class Stray : uint8_t { none, elsewhere, twice, stale };
+  void stray_next(Stray kind, uint64_t seed) { stray_ = kind, stray_seed_ = seed; }
+  // … also headers and graves, the two blocks in front of a segment.
+  void stray_fronts() { stray_fronts_ = true; }
+  bool stray_waits() const { return stray_ != Stray::none; }
   // The write reached the cache in part only, or the flush failed: pending sectors are at chance.
   void lose_pending(uint32_t segment, Prng& prng);
   void crash(Prng& prng);
@@ -47,10 +54,14 @@ class Disk final : public queue::SegmentReader {
     std::vector<std::byte> data;
   };
   void scatter(const Write& write, Prng& prng);
+  void go_astray(Write& write);
 
   DiskFaults faults_;
   std::vector<std::vector<std::byte>> images_;
   std::vector<Write> pending_;
+  Stray stray_ = Stray::none;
+  uint64_t stray_seed_ = 0;
+  bool stray_fronts_ = false;
 };
 
 }  // namespace mx::sim

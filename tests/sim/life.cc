@@ -374,6 +374,12 @@ std::string Life::drain() {
   return {};
 }
 
+uint64_t Life::least_batches() const {
+  uint64_t least = UINT64_MAX;
+  for (const auto& shard : shards_) least = std::min(least, shard->journal.stats().batches);
+  return least;
+}
+
 queue::JournalStats Life::stats() const {
   queue::JournalStats sum;
   for (const auto& shard : shards_) {

@@ -48,6 +48,7 @@ class Life {
   // Anything that broke a rule on the way.
   const std::string& wrong() const { return wrong_; }
   queue::JournalStats stats() const;
+  uint64_t least_batches() const;  // of the shard that has written the fewest
 
  private:
   struct Shard;

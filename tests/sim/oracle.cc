@@ -112,6 +112,15 @@ std::string Oracle::check(const queue::Recovered& recovered, queue::SegmentReade
   return {};
 }
 
+uint64_t Oracle::count_missing(const queue::Recovered& recovered) const {
+  std::set<queue::MessageId> there;
+  for (const queue::RecoveredMessage& found : recovered.messages) there.insert(found.id);
+  uint64_t missing = 0;
+  for (const auto& [id, tracked] : messages_)
+    if (tracked.fate == Fate::acknowledged && !tracked.all_done() && !there.contains(id)) ++missing;
+  return missing;
+}
+
 void Oracle::settle(const queue::Recovered& recovered) {
   std::map<queue::MessageId, const queue::RecoveredMessage*> there;
   for (const queue::RecoveredMessage& found : recovered.messages) there[found.id] = &found;

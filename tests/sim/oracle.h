@@ -53,6 +53,8 @@ class Oracle {
   // wrong.
   std::string check_rotten(const queue::Recovered& recovered, queue::SegmentReader& reader,
                            uint64_t* unreadable = nullptr) const;
+  // Acknowledged messages with recipients left that are not there.
+  uint64_t count_missing(const queue::Recovered& recovered) const;
   // Takes what was recovered as the truth from now on.
   void settle(const queue::Recovered& recovered);
 

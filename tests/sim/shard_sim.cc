@@ -4,6 +4,8 @@
 //   shard_sim [--seed N] [--scenarios N]   scenarios from seed N on
 //   shard_sim --scenario N [--trace]       one again, as the failure message names it
 //   --twice N                              the first N run twice: same seed, same history
+//   --outage HOURS                         instead: the backend is down for that long, mail flows
+//   on
 //   --lie flush                            flushes report success and do nothing: this must fail
 //
 // Each scenario runs in a child process: what aborts there is a failure with a number, too.
@@ -20,6 +22,7 @@
 #include <string>
 
 #include "proto/base/assert.h"
+#include "tests/sim/world/outage.h"
 #include "tests/sim/world/scenario.h"
 
 namespace {
@@ -44,10 +47,10 @@ std::string segment_files(const std::string& under, uint32_t bytes, uint32_t cou
   return directory;
 }
 
-// False: it failed, and that is said.
-bool run(Options options, const std::string& under, Report& report) {
+// False: it failed, and that is said. outage_hours 0: none.
+bool run(Options options, const std::string& under, uint32_t outage_hours, Report& report) {
   Prng prng(options.seed * 7919);
-  const ShardWeather weather = draw_shard_weather(prng);
+  const ShardWeather weather = outage_hours > 0 ? Outage::weather() : draw_shard_weather(prng);
   options.directory = segment_files(under, weather.segment_bytes, weather.segment_count);
   report = {};
   std::fflush(stdout);
@@ -55,6 +58,7 @@ bool run(Options options, const std::string& under, Report& report) {
   MX_ASSERT(child >= 0);
   if (child == 0) {
     ::alarm(time_most);
+    if (outage_hours > 0) Outage(options, seconds(3600) * outage_hours, report).run();
     Scenario(options, weather, report).run();
   }
   int status = 0;
@@ -93,6 +97,7 @@ void print(const Report& sum, uint64_t scenarios) {
 int main(int argc, char** argv) {
   Options options;
   uint64_t seed = 1, scenarios = 100, twice = 0;
+  uint32_t outage = 0;
   bool single = false, keep_on = false;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
@@ -103,6 +108,8 @@ int main(int argc, char** argv) {
     if (name == "--scenarios") scenarios = std::strtoull(value, nullptr, 10);
     if (name == "--twice") twice = std::strtoull(value, nullptr, 10);
     if (name == "--scenario") seed = std::strtoull(value, nullptr, 10), single = true;
+    if (name == "--outage")
+      outage = static_cast<uint32_t>(std::strtoul(value, nullptr, 10)), single = true;
     if (name == "--lie") options.flush_lies = std::strcmp(value, "flush") == 0;
   }
   if (single) scenarios = 1;
@@ -117,13 +124,13 @@ int main(int argc, char** argv) {
   uint64_t failed = 0;
   for (uint64_t i = 0; i < scenarios && (failed == 0 || keep_on); ++i) {
     options.seed = seed + i;
-    if (!run(options, under, report)) {
+    if (!run(options, under, outage, report)) {
       ++failed;
       continue;
     }
     add(sum, report);
     const uint64_t hash = report.hash;
-    if (i < twice && (!run(options, under, report) || report.hash != hash)) {
+    if (i < twice && (!run(options, under, outage, report) || report.hash != hash)) {
       std::printf("FAILED: scenario %llu is not the same the second time\n",
                   static_cast<unsigned long long>(options.seed));
       ++failed;

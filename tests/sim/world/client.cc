@@ -161,7 +161,7 @@ void Client::send_body() {
 void Client::next_chunk() {
   const std::string& content = mail().content;
   size_t n = content.size() - chunk_at_;
-  if (world_.prng.chance(60)) n = world_.prng.below(n + 1);
+  if (n > 0 && world_.prng.chance(60)) n = 1 + world_.prng.below(n);  // "BDAT 0" is refused
   const bool last = chunk_at_ + n == content.size();
   say(Awaits::chunk, fmt::format("BDAT {}{}", n, last ? " LAST" : ""));
   out_.append(content, chunk_at_, n);

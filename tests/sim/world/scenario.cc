@@ -254,8 +254,8 @@ void Scenario::check_recovered(const queue::Recovered& recovered) {
   if (!recovered.refusal.empty()) world_.wrong(recovered.refusal);
   if (!same(recovered, queue::recover(world_.disk, geometry)))
     world_.wrong("a second recovery differs");
-  if (recovered.damage_count > 0)
-    world_.wrong("damage told after a mere crash: " + recovered.damage[0].text);
+  for (const queue::Damage& damage : recovered.damage)
+    if (!damage.torn_tail) world_.wrong("damage told after a mere crash: " + damage.text);
   world_.say("life {}: {} messages recovered", lives_, recovered.messages.size());
 }
 
@@ -276,16 +276,17 @@ void Scenario::live() {
   const config::Settings& settings = *snapshots_[0]->settings;
   next_hops.get(settings.relay.relay_hosts);
   next_hops.get(settings.relay.default_hosts);
-  const shard::Shared shared{log,
-                             alarms,
-                             next_hops,
-                             clients,
-                             pool,
-                             *files_,
-                             weather_.dsync,
-                             world_.prng.next(),
-                             recovered.largest_id,
-                             [this] { post([](shard::Shard& s) { s.flush_queue(); }); }};
+  const shard::Shared shared{
+      .log = log,
+      .alarms = alarms,
+      .next_hops = next_hops,
+      .clients = clients,
+      .pool = pool,
+      .files = *files_,
+      .dsync = weather_.dsync,
+      .epoch = world_.prng.next(),
+      .largest_known_id = recovered.largest_id,
+      .request_queue_run = [this] { post([](shard::Shard& s) { s.flush_queue(); }); }};
   std::vector<io::Fd> listeners;
   listeners.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   std::vector<const queue::RecoveredMessage*> messages;
