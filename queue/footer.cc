@@ -30,25 +30,24 @@ std::byte* FooterEntries::grow(uint32_t size) {
   return bytes_.data() + at;
 }
 
-void FooterEntries::add_commit(MessageId id, uint32_t offset, uint32_t length, uint16_t recipients,
-                               WallTime arrival, std::span<const OtherSegment> others) {
+void FooterEntries::add_commit(const MessageInfo& info, std::span<const OtherSegment> others) {
   std::byte* to = grow(footer_commit_cost(static_cast<uint32_t>(others.size())));
   store_le(to, static_cast<uint8_t>(RecordType::commit));
-  store_le(to + 1, uint8_t{0});
-  store_le(to + 2, recipients);
+  store_le(to + 1, info.size_class);
+  store_le(to + 2, info.recipient_count);
   store_le(to + 4, static_cast<uint32_t>(others.size()));
-  store_le(to + 8, id.value);
-  store_le(to + 16, offset);
-  store_le(to + 20, length);
-  store_le(to + 24, arrival.us);
+  store_le(to + 8, info.id.value);
+  store_le(to + 16, info.commit.offset);
+  store_le(to + 20, info.commit.length);
+  store_le(to + 24, info.arrival.us);
   to += footer_commit_bytes;
   for (const OtherSegment& other : others) {
     store_le(to, other.sequence);
-    store_le(to + 8, other.segment);
-    store_le(to + 12, uint32_t{0});
+    store_le(to + 8, other.share.segment);
+    store_le(to + 12, other.share.bytes);
     to += footer_other_bytes;
   }
-  saw(id);
+  saw(info.id);
 }
 
 void FooterEntries::add_mark(RecordType type, MessageId id, Bytes payload) {
@@ -125,7 +124,7 @@ bool FooterPart::next(FooterEntry& entry) {
   entry.type = size == 0 ? RecordType::none : static_cast<RecordType>(load_le<uint8_t>(from));
   const bool is_commit = entry.type == RecordType::commit;
   if (!is_commit && entry.type != RecordType::done && entry.type != RecordType::state &&
-      entry.type != RecordType::survivors) {
+      entry.type != RecordType::survivors && entry.type != RecordType::moved) {
     malformed_ = true;
     left_ = 0;
     return false;
@@ -135,13 +134,15 @@ bool FooterPart::next(FooterEntry& entry) {
   entry.others.clear();
   entry.payload = {};
   if (is_commit) {
+    entry.size_class = load_le<uint8_t>(from + 1);
     entry.recipients = load_le<uint16_t>(from + 2);
     entry.offset = load_le<uint32_t>(from + 16);
     entry.length = load_le<uint32_t>(from + 20);
     entry.arrival = {load_le<int64_t>(from + 24)};
     for (uint32_t i = 0; i < number; ++i) {
       const std::byte* other = from + footer_commit_cost(i);
-      entry.others.push_back({load_le<uint32_t>(other + 8), load_le<uint64_t>(other)});
+      entry.others.push_back({{load_le<uint32_t>(other + 8), load_le<uint32_t>(other + 12)},
+                              load_le<uint64_t>(other)});
     }
   } else {
     entry.payload = rest_.subspan(footer_mark_bytes, number);

@@ -5,11 +5,12 @@
 // before (0: none), u32 0, u64 largest message id in the segment, u64 entries in this part; then
 // entries, each a multiple of 8 bytes, in the order of the records:
 //
-//   COMMIT             u8 3, u8 0, u16 recipients, u32 other segments, u64 id, u32 offset,
-//                      u32 length, i64 arrival; per other segment u64 sequence, u32 segment, u32 0
+//   COMMIT             u8 3, u8 size class (share.h) of its bytes in this segment, u16 recipients,
+//                      u32 other segments, u64 id, u32 offset, u32 length, i64 arrival; per other
+//                      segment u64 sequence, u32 segment, u32 bytes there
 //   DONE               u8 4, u8 0, u16 0, u32 0, u64 id
-//   STATE, SURVIVORS   u8 5 or 6, u8 0, u16 0, u32 length, u64 id, payload, zeros to a multiple of
-//   8
+//   STATE, SURVIVORS,  u8 5, 6 or 10, u8 0, u16 0, u32 length, u64 id, payload, zeros to a
+//   MOVED              multiple of 8
 //
 // A footer is written by the journal alone, yet its reader trusts nothing in it.
 #pragma once
@@ -25,6 +26,8 @@
 #include "queue/device.h"
 #include "queue/format.h"
 #include "queue/message_id.h"
+#include "queue/message_info.h"
+#include "queue/share.h"
 
 namespace mx::queue {
 
@@ -42,7 +45,7 @@ constexpr uint32_t footer_commit_cost(uint32_t other_segments) {
 
 // A segment, besides the COMMIT's own, with chunks of its message.
 struct OtherSegment {
-  uint32_t segment = 0;
+  SegmentShare share;
   uint64_t sequence = 0;
 };
 
@@ -50,8 +53,7 @@ struct OtherSegment {
 class FooterEntries {
  public:
   void clear();
-  void add_commit(MessageId id, uint32_t offset, uint32_t length, uint16_t recipients,
-                  WallTime arrival, std::span<const OtherSegment> others);
+  void add_commit(const MessageInfo& info, std::span<const OtherSegment> others);
   void add_mark(RecordType type, MessageId id, Bytes payload);
   void saw(MessageId id) { largest_id_ = std::max(largest_id_, id); }
   uint32_t bytes() const { return static_cast<uint32_t>(bytes_.size()); }
@@ -81,6 +83,7 @@ struct FooterEntry {
   MessageId id;
   // COMMIT
   uint16_t recipients = 0;
+  uint8_t size_class = 0;
   uint32_t offset = 0, length = 0;
   WallTime arrival;
   std::vector<OtherSegment> others;

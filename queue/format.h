@@ -18,7 +18,7 @@
 
 namespace mx::queue {
 
-inline constexpr uint32_t format_version = 1;
+inline constexpr uint32_t format_version = 2;  // 2: MOVED, and the cold stream
 inline constexpr uint32_t block_bytes = 4096;
 inline constexpr uint32_t record_alignment = 8;
 inline constexpr uint32_t grave_offset = 0;
@@ -27,10 +27,11 @@ inline constexpr uint32_t records_offset = 2 * block_bytes;
 inline constexpr uint32_t segment_bytes_min = 64U << 10;
 inline constexpr uint32_t segment_bytes_max = 1U << 30;
 
-// A journal writes two streams, each its own chain of segments and batches.
+// A shard writes three streams, each its own chain of segments and batches.
 enum class Stream : uint16_t {
   mail = 0,  // header blocks, small bodies, COMMITs, marks
   bulk = 1,  // pieces of large bodies
+  cold = 2,  // messages that have lived long, moved here by compaction
 };
 
 struct Geometry {
@@ -67,8 +68,8 @@ enum class RecordType : uint8_t {
       6,       // of the commits in a stretch of an older segment only those listed are unfinished
   pad = 7,     // fills a batch up to its trailer
   batch = 8,   // trailer
-  footer = 9,  // reserved: record index of a sealed segment
-  moved = 10,  // reserved: compaction
+  footer = 9,  // record index of a full segment
+  moved = 10,  // one COMMIT of the message has ended: the message stands elsewhere
   hold = 11,   // reserved: held by an operator
   envelope_part = 12  // reserved: envelope too large for one batch
 };

@@ -55,6 +55,7 @@ Index::Entry& Index::insert(const MessageInfo& info) {
   entry.used = true;
   entry.id = info.id;
   entry.commit = info.commit;
+  entry.size_class = info.size_class;
   entry.arrival_us = info.arrival.us;
   entry.recipient_count = entry.pending_count = info.recipient_count;
   pending_recipients_ += info.recipient_count;
@@ -76,18 +77,42 @@ Index::Entry& Index::insert(const MessageInfo& info) {
   for (; buckets_[b] != none; b = (b + 1) & bucket_mask_)
     MX_ASSERT(entries_[buckets_[b]].id != info.id);
   buckets_[b] = slot;
-  // The list of a segment is in the order of commit offsets: relocation walks it so.
-  uint32_t& tail = segment_tail_[info.commit.segment];
+  link(slot);
+  ++size_;
+  return entry;
+}
+
+// The list of a segment is in the order of commit offsets: relocation walks it so.
+void Index::link(uint32_t slot) {
+  Entry& entry = entries_[slot];
+  uint32_t& tail = segment_tail_[entry.commit.segment];
   entry.previous_in_segment = tail;
+  entry.next_in_segment = none;
   if (tail == none) {
-    segment_head_[info.commit.segment] = slot;
+    segment_head_[entry.commit.segment] = slot;
   } else {
-    MX_ASSERT(entries_[tail].commit.offset < info.commit.offset);
+    MX_ASSERT(entries_[tail].commit.offset < entry.commit.offset);
     entries_[tail].next_in_segment = slot;
   }
   tail = slot;
-  ++size_;
-  return entry;
+}
+
+void Index::unlink(uint32_t slot) {
+  const Entry& entry = entries_[slot];
+  const uint32_t segment = entry.commit.segment;
+  (entry.previous_in_segment == none ? segment_head_[segment]
+                                     : entries_[entry.previous_in_segment].next_in_segment) =
+      entry.next_in_segment;
+  (entry.next_in_segment == none ? segment_tail_[segment]
+                                 : entries_[entry.next_in_segment].previous_in_segment) =
+      entry.previous_in_segment;
+}
+
+void Index::move(uint32_t slot, const Extent& commit, uint8_t size_class) {
+  unlink(slot);
+  entries_[slot].commit = commit;
+  entries_[slot].size_class = size_class;
+  link(slot);
 }
 
 void Index::erase(uint32_t slot) {
@@ -105,13 +130,7 @@ void Index::erase(uint32_t slot) {
   }
   buckets_[hole] = none;
 
-  const uint32_t segment = entry.commit.segment;
-  (entry.previous_in_segment == none ? segment_head_[segment]
-                                     : entries_[entry.previous_in_segment].next_in_segment) =
-      entry.next_in_segment;
-  (entry.next_in_segment == none ? segment_tail_[segment]
-                                 : entries_[entry.next_in_segment].previous_in_segment) =
-      entry.previous_in_segment;
+  unlink(slot);
   if (entry.recipient_count > inline_recipients) {
     large_[entry.pending] = {};
     large_free_.push_back(static_cast<uint32_t>(entry.pending));
@@ -187,7 +206,8 @@ MessageInfo Index::info_of(const Entry& entry) const {
           .recipient_count = entry.recipient_count,
           .pending_count = entry.pending_count,
           .attempts = entry.attempts,
-          .warned = entry.warned};
+          .warned = entry.warned,
+          .size_class = entry.size_class};
 }
 
 bool Index::find(MessageId id, MessageInfo& info) const {

@@ -16,23 +16,9 @@
 #include "proto/base/time.h"
 #include "queue/format.h"
 #include "queue/message_id.h"
+#include "queue/message_info.h"
 
 namespace mx::queue {
-
-// The next attempt of a message that waits for a person.
-inline constexpr WallTime held_until{INT64_MAX};
-
-// A message as the rest of the program sees it.
-struct MessageInfo {
-  MessageId id = {};
-  Extent commit = {};  // read it back for envelope and chunk list
-  WallTime arrival = {};
-  WallTime next_attempt = {};  // 0: at once
-  uint16_t recipient_count = 0;
-  uint16_t pending_count = 0;
-  uint16_t attempts = 0;
-  bool warned = false;  // the sender knows of the delay
-};
 
 class Index {
  public:
@@ -83,8 +69,10 @@ class Index {
     bool spans = false;   // chunks in other segments than the commit's: see Journal
     bool marked = false;  // a state record exists
     bool warned = false;
+    bool moving = false;  // the COMMIT of a copy is staged: see journal_moves.cc
+    uint8_t size_class = 0;
   };
-  static_assert(sizeof(Entry) <= 80);
+  static_assert(sizeof(Entry) <= 72);
 
   struct Reason {
     std::string text;
@@ -94,6 +82,10 @@ class Index {
   Entry& insert(
       const MessageInfo& info);  // all recipients pending; the caller checked the capacity
   void erase(uint32_t slot);
+  // The message stands there now: after all others of that segment.
+  void move(uint32_t slot, const Extent& commit, uint8_t size_class);
+  void link(uint32_t slot);  // into the list of its COMMIT's segment
+  void unlink(uint32_t slot);
   uint32_t lookup(MessageId id) const;
   // Clears bits [first, first + count); returns how many were set.
   uint32_t clear_pending(Entry& entry, uint32_t first, uint32_t count);

@@ -48,6 +48,13 @@ uint32_t Journal::fresh_room() const {
   return room - trailer_bytes - record_header_bytes;
 }
 
+void Journal::use_cold(Journal& cold) {
+  MX_ASSERT(cold.settings_.stream == Stream::cold && settings_.stream == Stream::mail);
+  MX_ASSERT(cold.chunk_bytes_max_ >= chunk_bytes_max_);
+  cold_ = &cold;
+  cold.mail_ = this;
+}
+
 void Journal::use_bulk(Journal& bulk) {
   MX_ASSERT(bulk.settings_.stream == Stream::bulk && settings_.stream == Stream::mail);
   MX_ASSERT(bulk.chunk_bytes_max_ >= chunk_bytes_max_);
@@ -55,7 +62,7 @@ void Journal::use_bulk(Journal& bulk) {
 }
 
 Journal::Need Journal::mark_room() const {
-  if (settings_.stream == Stream::bulk) return {};
+  if (settings_.stream != Stream::mail) return {};
   const uint32_t bytes = std::min(32U << 10, static_cast<uint32_t>(batches_[0].buffer.size()) / 8);
   return {bytes, bytes};
 }
@@ -66,7 +73,8 @@ bool Journal::adopt(const RecoveredMessage& message) {
   Index::Entry& entry = index_.insert({.id = message.id,
                                        .commit = message.commit,
                                        .arrival = message.arrival,
-                                       .recipient_count = message.recipient_count});
+                                       .recipient_count = message.recipient_count,
+                                       .size_class = message.size_class});
   uint32_t at = 0;
   for (const auto& [first, count] : message.pending) {
     index_.clear_pending(entry, at, first - at);
@@ -81,6 +89,12 @@ bool Journal::adopt(const RecoveredMessage& message) {
   index_.set_reason(entry, message.reason);
   entry.spans = !message.other_segments.empty();
   if (entry.spans) other_segments_[message.id] = message.other_segments;
+  for (const RecoveredCopy& copy : message.copies) {
+    Ending& ending = endings_.emplace_back();
+    ending.id = message.id;
+    ending.mark = {copy.sequence, copy.commit.segment, copy.commit.offset};
+    for (const SegmentShare& share : copy.shares) ending.places.push_back(share);
+  }
   return true;
 }
 
@@ -183,11 +197,25 @@ uint64_t Journal::put(RecordHeader header, Bytes payload) {
 
 // --- messages
 
-void Journal::reference(Draft& draft, uint32_t segment) {
-  for (const uint32_t known : draft.segments_)
-    if (known == segment) return;
-  draft.segments_.push_back(segment);
-  pool_.add_live(segment);
+void Journal::reference(Draft& draft, uint32_t segment, uint32_t bytes) {
+  for (SegmentShare& known : draft.segments_) {
+    if (known.segment != segment) continue;
+    known.bytes += bytes;
+    return pool_.add_bytes(segment, bytes);
+  }
+  draft.segments_.push_back({segment, bytes});
+  pool_.add_live(draft.segments_.back());
+}
+
+// What the message has beside its COMMIT is known as a size class from now on.
+uint8_t Journal::settle_share(const Draft& draft, uint32_t segment) {
+  for (const SegmentShare& share : draft.segments_) {
+    if (share.segment != segment) continue;
+    const uint8_t size_class = size_class_of(share.bytes);
+    pool_.add_bytes(segment, bytes_of_class(size_class) - share.bytes);
+    return size_class;
+  }
+  MX_ASSERT(false);
 }
 
 Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
@@ -216,7 +244,7 @@ Status Journal::put_chunk(Draft& draft, RecordType type, Bytes bytes) {
   const Extent extent{batch.segment, batch.offset + batch.used, length};
   const uint64_t hash = put({.length = length, .type = type, .id = draft.id_}, bytes);
   draft.chunks_.push_back({type, extent, batch.life.sequence, hash});
-  reference(draft, batch.segment);
+  reference(draft, batch.segment, record_bytes(length));
   stats_.payload_bytes += length;
   return Status::ok;
 }
@@ -236,7 +264,8 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
       fresh_room() - mark_room().bytes)
     return Status::too_large;
   const uint32_t length = static_cast<uint32_t>(wide_length);
-  if (index_.size() + staged_commits_ >= index_.capacity()) {
+  const bool is_copy = settings_.stream == Stream::cold;  // the index has it already
+  if (!is_copy && index_.size() + staged_commits_ >= index_.capacity()) {
     ++stats_.refused_no_space;
     return Status::no_space;
   }
@@ -261,48 +290,57 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
                .batch = static_cast<uint32_t>(batch.number),
                .id = draft.id_});
   advance(record_bytes(length));
-  reference(draft, batch.segment);
-
-  const bool spans = draft.segments_.size() > 1;
-  SmallVector<OtherSegment, 2> other;
-  if (spans) {
-    auto& others = other_segments_[draft.id_];
-    for (const uint32_t segment : draft.segments_) {
-      if (segment == batch.segment) continue;
-      others.push_back(segment);
-      other.push_back({segment, pool_.life(segment).sequence});
-    }
-  }
-  footer_.add_commit(draft.id_, extent.offset, length, recipient_count, draft.arrival_,
-                     {other.data(), other.size()});
-  batch.commits.push_back({.result = {cookie, draft.id_, false},
-                           .info = {.id = draft.id_,
-                                    .commit = extent,
-                                    .arrival = draft.arrival_,
-                                    .recipient_count = recipient_count},
-                           .spans = spans});
-  ++staged_commits_;
+  reference(draft, batch.segment, record_bytes(length));
+  stage_commit(draft,
+               {.id = draft.id_,
+                .commit = extent,
+                .arrival = draft.arrival_,
+                .recipient_count = recipient_count,
+                .size_class = settle_share(draft, batch.segment)},
+               cookie);
   draft = Draft{};
   return Status::ok;
 }
 
+// The COMMIT is in the batch.
+void Journal::stage_commit(const Draft& draft, const MessageInfo& info, uint64_t cookie) {
+  const bool spans = draft.segments_.size() > 1;
+  SmallVector<OtherSegment, 2> other;
+  if (spans) {
+    auto& others = other_segments_[info.id];
+    for (const SegmentShare& share : draft.segments_) {
+      if (share.segment == info.commit.segment) continue;
+      others.push_back(share);
+      other.push_back({share, pool_.life(share.segment).sequence});
+    }
+  }
+  footer_.add_commit(info, {other.data(), other.size()});
+  filling().commits.push_back({.result = {cookie, info.id, false}, .info = info, .spans = spans});
+  ++staged_commits_;
+}
+
 void Journal::abandon(Draft& draft) {
-  for (const uint32_t segment : draft.segments_) pool_.drop_live(segment);
+  for (const SegmentShare& share : draft.segments_) pool_.drop_live(share);
   draft = Draft{};
 }
 
 // --- the device
 
 void Journal::pump(Instant now) {
+  now_ = now;
   if (bulk_) bulk_->pump(now);
+  if (cold_) cold_->pump(now);
+  if (!lingering_.empty()) let_go();
   if (pool_.device_failed()) fail();
   if (failed_ || operation_ != Operation::none) return;
+  if (mail_) leave_if_dead();
   if (segment_is_closed_ && !filling().open) switch_segment();
   if (segment_is_new_) return submit_header();
   if (closing_.active && !filling().open) stage_footer();
   if (!filling().due) {
     const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
-    const bool due = !filling().commits.empty() || half_full || refused_ || marks_due(now) ||
+    const bool waiting = settings_.stream != Stream::cold && !filling().commits.empty();
+    const bool due = waiting || half_full || refused_ || marks_due(now) ||
                      (hurry_ && filling().open) || choose_relocation();
     // Graves and batches take turns, so that neither starves the other.
     if ((!due || !grave_was_last_) && start_grave()) return;
@@ -423,12 +461,17 @@ void Journal::finish_batch() {
   Batch& batch = flying();
   durable_batch_ = batch.number;
   for (const StagedCommit& staged : batch.commits) {
+    if (mail_) {
+      mail_->switch_to(staged);
+      continue;
+    }
     index_.insert(staged.info).spans = staged.spans;
     results_.push_back({staged.result.cookie, staged.result.id, true});
   }
   const uint32_t messages = static_cast<uint32_t>(batch.commits.size());
   staged_commits_ -= messages;
-  for (const uint32_t segment : batch.released) pool_.drop_live(segment);
+  for (const SegmentShare& share : batch.released) pool_.drop_live(share);
+  for (Ending& ended : batch.ended) lingering_.push_back(std::move(ended));
   for (const Relocation& done : relocated_) pool_.unpin_older(done.target, done.below);
   relocated_.clear();
   ++stats_.batches;
@@ -440,6 +483,7 @@ void Journal::finish_batch() {
         15, static_cast<uint32_t>(std::bit_width(messages)) - 1)];
   batch.commits.clear();
   batch.released.clear();
+  batch.ended.clear();
   batch.used = 0;
   batch.open = false;
   batch.due = false;
@@ -456,7 +500,7 @@ void Journal::fail() {
     if (batch->open) pool_.poison(batch->segment);
     for (const StagedCommit& staged : batch->commits) {
       other_segments_.erase(staged.result.id);
-      results_.push_back(staged.result);
+      if (!mail_) results_.push_back(staged.result);
     }
     batch->commits.clear();
   }
@@ -464,8 +508,8 @@ void Journal::fail() {
 }
 
 bool Journal::idle() const {
-  return (!bulk_ || bulk_->idle()) && operation_ == Operation::none && !filling().open &&
-         dirty_head_ == Index::none;
+  return (!bulk_ || bulk_->idle()) && (!cold_ || cold_->idle()) && operation_ == Operation::none &&
+         !filling().open && dirty_head_ == Index::none && endings_.empty();
 }
 
 bool Journal::next_result(CommitResult& result) {

@@ -15,7 +15,8 @@
 //
 // A small message never waits for the bytes of a large one: a second journal of the shard, on
 // buffers and a device queue of its own, takes the pieces of large bodies (Stream::bulk; see
-// use_bulk()). The COMMIT of such a message is refused with `later` until they are durable.
+// use_bulk()). The COMMIT of such a message is refused with `later` until they are durable. A third
+// one takes what has lived long (Stream::cold; see use_cold() and compaction.h).
 //
 // Marks (what became of recipients) change the index at once and are written with the next batch,
 // or alone after at most a second: see deadline(). They are never refused while the journal works.
@@ -39,51 +40,19 @@
 #include "proto/base/bytes.h"
 #include "proto/base/small_vector.h"
 #include "proto/base/time.h"
+#include "queue/batch.h"
 #include "queue/device.h"
+#include "queue/draft.h"
 #include "queue/footer.h"
 #include "queue/format.h"
 #include "queue/index.h"
 #include "queue/journal_stats.h"
+#include "queue/mark_format.h"
 #include "queue/segment_pool.h"
 
 namespace mx::queue {
 
 struct RecoveredMessage;
-
-enum class Status : uint8_t {
-  ok,
-  later,      // both buffers are full, or bulk chunks not durable yet: pump(), and try again after
-              // the next on_flush() of either stream
-  no_space,   // no segment free (452 4.3.1), or the index is full
-  failed,     // the device failed (451 4.3.0); final
-  too_large,  // envelope or chunk list larger than a batch; final for this message
-};
-
-enum class ChunkKind : uint8_t { header, body };
-
-// A message under construction; a value of the session. Ends by commit() (ok) or abandon(), else it
-// keeps its segments from being recycled.
-class Draft {
- public:
-  MessageId id() const { return id_; }
-  WallTime arrival() const { return arrival_; }
-  bool open() const { return static_cast<bool>(id_); }
-
- private:
-  friend class Journal;
-  struct Chunk {
-    RecordType type;
-    Extent extent;
-    uint64_t sequence;
-    uint64_t payload_hash;
-  };
-  MessageId id_;
-  WallTime arrival_;
-  uint64_t bulk_batch_ = 0;  // the last batch of the bulk stream with a chunk of it
-  SegmentPool::Purpose purpose_ = SegmentPool::Purpose::messages;
-  SmallVector<Chunk, 3> chunks_;
-  SmallVector<uint32_t, 2> segments_;  // each once; the draft holds one live count on each
-};
 
 struct JournalSettings {
   uint16_t shard = 0;
@@ -104,6 +73,10 @@ class Journal {
   // pool, index and size of buffers, and a Device of its own. Its completions are reported to it;
   // pump(), hurry(), idle() and failure are seen to here. Without it everything is one stream.
   void use_bulk(Journal& bulk);
+
+  // The same for the copies that compaction makes. `readers` may be null, and outlives the journal.
+  void use_cold(Journal& cold);
+  void use_readers(Readers* readers) { readers_ = readers; }
 
   // Before the first pump: a message that recovery found in a segment owned by this shard, in the
   // order of Recovered::messages. False when the index is full (make it larger).
@@ -131,6 +104,24 @@ class Journal {
   // Its sender knows of the delay.
   [[nodiscard]] bool mark_warned(MessageId id, Instant now);
 
+  // --- compaction: a message is copied to the cold stream, chunk by chunk, then stands there. Its
+  // old place is let go when that is durable and nobody reads it any more.
+  struct Resident {
+    MessageId id;
+    uint64_t bytes = 0;  // of all its records, wherever they are
+  };
+  // Unfinished messages with a record in this segment, at most `limit`, those being moved left out.
+  void residents(uint32_t segment, std::vector<Resident>& out, size_t limit) const;
+  void begin_copy(Draft& draft, const MessageInfo& info);
+  Status copy_chunk(Draft& draft, RecordType type, Bytes bytes);
+  // REQUIRES: the message is unfinished and not being moved.
+  Status commit_copy(Draft& draft, uint16_t recipient_count, Bytes envelope);
+  void flush_copies();             // those committed go with the next pump()
+  uint32_t copies_staged() const;  // committed, not durable yet
+  size_t endings() const { return endings_.size() + lingering_.size(); }
+  uint32_t cold_room() const;  // left in the cold stream's segment
+  bool pressed() const;        // mail waits for the device
+
   // --- the device
   // Starts the next operation when none is under way and there is something to write.
   void pump(Instant now);
@@ -150,6 +141,7 @@ class Journal {
   void hurry() {
     hurry_ = true;
     if (bulk_) bulk_->hurry();
+    if (cold_) cold_->hurry();
   }
 
   const JournalStats& stats() const { return stats_; }
@@ -163,29 +155,12 @@ class Journal {
     grave_copy
   };  // what the operation under way is for
 
-  struct StagedCommit {
-    CommitResult result;
-    MessageInfo info;
-    bool spans = false;
-  };
-  struct Batch {
-    MutableBytes buffer;
-    uint32_t segment = 0;
-    uint32_t offset = 0;  // in the segment, of the buffer's first byte
-    bool open = false;    // has a place; records in it unless it was just begun
-    bool due = false;     // its marks are in: it goes next
-    uint32_t used = 0;
-    uint32_t capacity = 0;  // end of the room for records
-    Life life;
-    uint64_t number = 0;
-    std::vector<StagedCommit> commits;
-    std::vector<uint32_t> released;  // segments that lose a live count when this batch is durable
-  };
   // Marks of an older segment being written anew, so that the segments which hold the old ones get
   // free.
   struct Relocation {
     uint32_t target = Index::none;
     uint32_t next_offset = 0;  // COMMITs before it are done with
+    uint32_t end = 0;          // there are none from here on, or none with marks that are replaced
     uint64_t below = 0;        // marks in segments older than this are replaced
   };
 
@@ -212,7 +187,9 @@ class Journal {
   void open_batch(uint32_t room);
   uint64_t put(RecordHeader header, Bytes payload);
   void advance(uint32_t record_length);
-  void reference(Draft& draft, uint32_t segment);
+  void stage_commit(const Draft& draft, const MessageInfo& info, uint64_t cookie);
+  void reference(Draft& draft, uint32_t segment, uint32_t bytes);
+  uint8_t settle_share(const Draft& draft, uint32_t segment);
   void submit_batch();
   void submit_header();
   void finish_batch();
@@ -226,6 +203,7 @@ class Journal {
   bool claim_next(SegmentPool::Purpose purpose);
   void stage_footer();
   void switch_segment();
+  void leave_if_dead();
 
   // journal_marks.cc: marks, relocation, retiring
   void make_dirty(uint32_t slot, Instant now);
@@ -241,7 +219,16 @@ class Journal {
   bool stage_survivors();
   bool start_grave();
 
+  // journal_moves.cc: messages that move, and what they leave behind
+  void take_places(uint32_t slot, std::vector<SegmentShare>& out);
+  void switch_to(const StagedCommit& copy);
+  bool stage_endings();
+  bool stage_ending(Ending& ending);
+  void let_go();
+  uint32_t known_end(uint32_t segment) const;
+
   Batch& flying() { return batches_[1 - filling_]; }
+  const Batch& flying() const { return batches_[1 - filling_]; }
 
   // constant after construction
   JournalSettings settings_;
@@ -250,6 +237,9 @@ class Journal {
   Index& index_;
   uint32_t chunk_bytes_max_;
   Journal* bulk_ = nullptr;
+  Journal* cold_ = nullptr;
+  Journal* mail_ = nullptr;  // of a cold one
+  Readers* readers_ = nullptr;
 
   MessageIdSource ids_;
   Batch batches_[2];
@@ -280,7 +270,11 @@ class Journal {
   uint32_t dirty_tail_ = Index::none;
   Instant dirty_since_;
   uint32_t staged_commits_ = 0;
-  std::unordered_map<MessageId, std::vector<uint32_t>> other_segments_;  // of messages that span
+  Instant now_;                                                              // of the last pump()
+  std::unordered_map<MessageId, std::vector<SegmentShare>> other_segments_;  // of those that span
+  std::vector<SegmentShare> left_;  // by the message being moved
+  std::vector<Ending> endings_;     // no batch has their mark yet
+  std::vector<Ending> lingering_;   // the mark is durable
   std::vector<CommitResult> results_;
   size_t results_at_ = 0;
 

@@ -22,6 +22,7 @@ bool Journal::mark_done(MessageId id, uint32_t first_recipient, uint32_t count, 
       count > entry.recipient_count - first_recipient)
     return false;
   if (index_.clear_pending(entry, first_recipient, count) > 0) make_dirty(slot, now);
+  if (entry.moving && entry.pending_count == 0) flush_copies();  // its mark waits for them
   return true;
 }
 
@@ -52,8 +53,8 @@ void Journal::make_dirty(uint32_t slot, Instant now) {
   entry.dirty = true;
   entry.next_dirty = Index::none;
   if (dirty_head_ == Index::none) {
+    if (endings_.empty()) dirty_since_ = now;
     dirty_head_ = slot;
-    dirty_since_ = now;
   } else {
     index_.entries_[dirty_tail_].next_dirty = slot;
   }
@@ -61,11 +62,13 @@ void Journal::make_dirty(uint32_t slot, Instant now) {
 }
 
 bool Journal::marks_due(Instant now) const {
-  return dirty_head_ != Index::none && (hurry_ || now - dirty_since_ >= settings_.mark_delay);
+  return (dirty_head_ != Index::none || !endings_.empty()) &&
+         (hurry_ || now - dirty_since_ >= settings_.mark_delay ||
+          (!endings_.empty() && pool_.low()));  // segments wait for it
 }
 
 std::optional<Instant> Journal::deadline() const {
-  if (failed_ || dirty_head_ == Index::none) return std::nullopt;
+  if (failed_ || (dirty_head_ == Index::none && endings_.empty())) return std::nullopt;
   return dirty_since_ + settings_.mark_delay;
 }
 
@@ -75,9 +78,12 @@ bool Journal::room_for_mark(Need need, SegmentPool::Purpose purpose) {
 }
 
 void Journal::stage_marks() {
+  if (!stage_endings()) return;  // before any mark that is for the new place alone
   while (dirty_head_ != Index::none) {
     const uint32_t slot = dirty_head_;
     Index::Entry& entry = index_.entries_[slot];
+    // Its DONE would be for the old place alone, and the copy could come back after that is gone.
+    if (entry.moving && entry.pending_count == 0) return;
     const uint32_t next = entry.next_dirty;
     if (!(entry.pending_count == 0 ? stage_done(slot) : stage_state(slot))) return;
     ++stats_.marks;
@@ -96,13 +102,7 @@ bool Journal::stage_done(uint32_t slot) {
   pool_.pin(entry.commit.segment, batch.segment);
   // The message's segments are let go when this mark is durable, not before: else a segment with
   // its chunks could end while its COMMIT still asks for them.
-  batch.released.push_back(entry.commit.segment);
-  if (entry.spans) {
-    const auto others = other_segments_.find(entry.id);
-    MX_ASSERT(others != other_segments_.end());
-    batch.released.insert(batch.released.end(), others->second.begin(), others->second.end());
-    other_segments_.erase(others);
-  }
+  take_places(slot, batch.released);
   entry.dirty = false;
   index_.erase(slot);
   return true;
@@ -157,15 +157,15 @@ uint32_t Journal::holder_to_free() const {
 
 // A segment of ours whose marks keep that holder. False when there is nothing to do.
 bool Journal::choose_relocation() {
-  if (settings_.stream == Stream::bulk) return false;  // it holds no marks
+  if (settings_.stream != Stream::mail) return false;  // it holds no marks
   if (relocation_.target != Index::none) return true;
   if (!pool_.low()) return false;
   const uint32_t holder = holder_to_free();
   if (holder == Index::none) return false;
   for (uint32_t target = 0; target < pool_.geometry().segment_count; ++target) {
     if (!pool_.is_pinned_by(target, holder) || pool_.owner(target) != settings_.shard ||
-        pool_.state(target) != SegmentState::sealed || pool_.live(target) == 0 ||
-        pool_.held(target))
+        (pool_.state(target) != SegmentState::sealed && known_end(target) == 0) ||
+        pool_.live(target) == 0 || pool_.held(target))
       continue;  // without life it ends by itself
     const auto same = [&](const Relocation& done) { return done.target == target; };
     if (std::any_of(relocated_.begin(), relocated_.end(), same)) continue;
@@ -177,7 +177,7 @@ bool Journal::choose_relocation() {
 
 void Journal::stage_relocations() {
   while (choose_relocation() && stage_survivors()) {
-    if (relocation_.next_offset != pool_.geometry().segment_bytes) return;  // the next batch
+    if (relocation_.next_offset != relocation_.end) return;  // the next batch
     relocated_.push_back(relocation_);
     relocation_ = {};
   }
@@ -188,20 +188,23 @@ void Journal::stage_relocations() {
 // last one is durable. False when there is no room.
 bool Journal::stage_survivors() {
   const uint32_t target = relocation_.target;
-  MX_ASSERT(pool_.state(target) == SegmentState::sealed);
   const uint32_t least = survivors_bytes(1);
   if (!room_for_mark({record_bytes(least), footer_mark_cost(least)},
                      SegmentPool::Purpose::relocation))
     return false;
-  if (relocation_.below == 0) relocation_.below = filling().life.sequence;
+  if (relocation_.below == 0) {
+    relocation_.below = filling().life.sequence;
+    relocation_.end = known_end(target);
+  }
   MX_ASSERT(filling().segment != target);
 
   survivors_.clear();
-  uint32_t to = pool_.geometry().segment_bytes;
+  uint32_t to = relocation_.end;
   for (uint32_t slot = index_.segment_head_[target]; slot != Index::none;
        slot = index_.entries_[slot].next_in_segment) {
     const Index::Entry& entry = index_.entries_[slot];
     if (entry.commit.offset < relocation_.next_offset || entry.pending_count == 0) continue;
+    if (entry.commit.offset >= relocation_.end) break;
     const uint32_t reason_length = static_cast<uint32_t>(index_.reasons_[entry.reason].text.size());
     Need need{};
     if (entry.marked) {
@@ -252,7 +255,7 @@ bool Journal::stage_survivors() {
 // only witness. The copy of the grave over the header, not flushed, is for the day on which block 0
 // rots.
 bool Journal::start_grave() {
-  if (settings_.stream == Stream::bulk) return false;  // the shard's other journal sees to them
+  if (settings_.stream != Stream::mail) return false;  // that one sees to all of the shard's
   const uint32_t count = pool_.geometry().segment_count;
   const uint32_t looks = pool_.low() ? count : std::min(retire_looks_per_pump, count);
   for (uint32_t i = 0; i < looks; ++i) {

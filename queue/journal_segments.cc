@@ -72,6 +72,17 @@ void Journal::stage_footer() {
   closing_.active = !head.last;
 }
 
+// The cold stream's segment when nothing lives in it any more: it needs no footer, for it ends at
+// once. Open, it would keep the segments with the marks that finished its messages.
+void Journal::leave_if_dead() {
+  if (!have_segment_ || segment_is_new_ || segment_is_closed_ || closing_.active || next_segment_ ||
+      filling().open || tail_ == records_offset || pool_.live(segment_) != 0)
+    return;
+  previous_sequence_ = pool_.life(segment_).sequence;
+  pool_.seal(segment_);
+  have_segment_ = false;
+}
+
 // Leaves the present segment for the claimed one. Only between batches.
 void Journal::switch_segment() {
   MX_ASSERT(!filling().open);

@@ -18,6 +18,7 @@ struct JournalStats {
   uint64_t bulk_batches = 0;  // where streams are summed up
   uint64_t batches = 0, flushes = 0, bytes_written = 0, payload_bytes = 0;
   uint64_t messages = 0, marks = 0, relocated = 0;
+  uint64_t moved = 0, moved_bytes = 0;  // to the cold stream
   uint64_t segments_claimed = 0, segments_retired = 0;
   uint64_t refused_later = 0, refused_no_space = 0;
   uint32_t messages_in_batch_max = 0;

@@ -66,4 +66,19 @@ bool parse_survivors(Bytes payload, SurvivorsMark& mark) {
   return mark.ids.size() == uint64_t{mark.count} * 8;
 }
 
+void write_moved(std::byte* to, const MovedMark& mark) {
+  store_le(to, mark.sequence);
+  store_le(to + 8, mark.segment);
+  store_le(to + 12, mark.offset);
+}
+
+bool parse_moved(Bytes payload, MovedMark& mark) {
+  if (payload.size() != moved_bytes) return false;
+  const std::byte* from = payload.data();
+  mark.sequence = load_le<uint64_t>(from);
+  mark.segment = load_le<uint32_t>(from + 8);
+  mark.offset = load_le<uint32_t>(from + 12);
+  return true;
+}
+
 }  // namespace mx::queue

@@ -53,4 +53,15 @@ constexpr uint32_t survivors_bytes(uint32_t count) {
 void write_survivors_head(std::byte* to, const SurvivorsMark& mark);
 [[nodiscard]] bool parse_survivors(Bytes payload, SurvivorsMark& mark);
 
+// MOVED: u64 sequence and u32 number of a segment, u32 offset: the COMMIT of the message there has
+// ended, and with it that instance. Other instances of the message go on.
+struct MovedMark {
+  uint64_t sequence = 0;
+  uint32_t segment = 0;
+  uint32_t offset = 0;
+};
+inline constexpr uint32_t moved_bytes = 16;
+void write_moved(std::byte* to, const MovedMark& mark);
+[[nodiscard]] bool parse_moved(Bytes payload, MovedMark& mark);
+
 }  // namespace mx::queue

@@ -6,108 +6,17 @@
 // proves everything earlier was durable: only the last batch of a stream's last segment may be
 // incomplete without damage. Bulk segments are walked first: a COMMIT was written when its bulk
 // chunks were durable, so they must be there, though the segment may be younger than the COMMIT's.
-#include "queue/recovery.h"
-
 #include <algorithm>
-#include <map>
-#include <set>
 #include <tuple>
-#include <unordered_map>
 
 #include "proto/base/assert.h"
 #include "proto/base/endian.h"
-#include "queue/footer.h"
-#include "queue/mark_format.h"
-#include "queue/reader.h"
-#include "queue/segment_scan.h"
+#include "queue/recovery_pass.h"
 
 namespace mx::queue {
 namespace {
-
 constexpr size_t damage_kept_max = 1000;
-
-struct SeenChunk {
-  MessageId id;
-  uint64_t sequence;
-  uint64_t hash;
-  uint32_t offset;
-  uint32_t length;
-  uint32_t batch;
-  RecordType type;
-  bool claimed;
-};
-
-struct SeenCommit {
-  RecoveredMessage message;
-  uint64_t sequence = 0;
-  uint32_t batch = 0;
-  bool finished = false;
-  bool chunk_missing = false;
-  bool chunk_of_earlier_batch_missing = false;
-  bool chunk_has_ended = false;
-  std::vector<uint64_t> pending;  // empty: all
-  // The segment of the one mark that is needed: the oldest that finished it, or the one with its
-  // state.
-  uint32_t holder = 0;
-};
-
-struct SeenMark {
-  MessageId id;
-  RecordType type;
-  uint32_t holder;
-  std::vector<std::byte> payload;
-};
-
-struct WalkedSegment {
-  uint32_t segment = 0;
-  SegmentHeader header;
-  bool header_lost = false;
-  std::vector<Gap> gaps = {};
-  std::optional<uint32_t> last_batch = {};   // of the last record that verifies
-  std::optional<uint64_t> last_number = {};  // of the last trailer
-  bool is_last_of_stream = false;
-};
-
-class Recovery {
- public:
-  Recovery(SegmentReader& reader, const Geometry& geometry, Verify verify)
-      : reader_(reader), geometry_(geometry), verify_(verify) {}
-  Recovered run();
-
- private:
-  bool read_faces();
-  bool take_footer(WalkedSegment& walked);
-  void take_footer_entry(const FooterEntry& entry, const WalkedSegment& walked);
-  void walk(WalkedSegment& walked);
-  void take_commit(const FoundRecord& record, const WalkedSegment& walked);
-  bool chunk_is_there(const ChunkRef& chunk, MessageId id, uint64_t sequence);
-  bool life_has_ended(const ChunkRef& chunk) const;
-  void take_mark(const FoundRecord& record, uint32_t holder);
-  void carry_chunks();
-  void apply_marks();
-  void apply_state(SeenCommit& commit, const StateMark& mark, uint32_t holder);
-  void apply_survivors(const SurvivorsMark& mark, uint32_t holder);
-  void judge_gaps();
-  void judge_ends();
-  void judge_commits();
-  void emit(SeenCommit& commit);
-  bool may_be_torn(const WalkedSegment& walked, const Gap& gap) const;
-  void tell(Damage damage, bool hold);
-
-  SegmentReader& reader_;
-  Geometry geometry_;
-  Verify verify_;
-  Recovered result_;
-  std::vector<WalkedSegment> walked_;  // bulk first, then by sequence
-  std::vector<SeenCommit> commits_;    // in the order of the walk
-  std::unordered_map<MessageId, size_t> commit_of_;
-  std::map<uint64_t, std::pair<size_t, size_t>> commits_in_;  // sequence -> range of commits_
-  std::vector<SeenMark> marks_;
-  std::vector<SeenChunk> chunks_;  // of the segment being walked, by offset
-  std::unordered_map<MessageId, std::vector<SeenChunk>> carried_;  // not yet asked for
-  std::set<uint64_t> by_footer_;  // sequences of the segments that were not walked
-  std::set<std::pair<uint32_t, uint32_t>> pins_;
-};
+}  // namespace
 
 void Recovery::tell(Damage damage, bool hold) {
   if (damage.torn_tail) {
@@ -195,34 +104,59 @@ void Recovery::take_footer_entry(const FooterEntry& entry, const WalkedSegment& 
   }
   const bool inside = entry.offset >= records_offset && entry.offset < geometry_.segment_bytes &&
                       record_bytes(entry.length) <= geometry_.segment_bytes - entry.offset;
-  if (!inside || !entry.id || entry.recipients == 0 || commit_of_.contains(entry.id)) {
+  if (!inside || !entry.id || entry.recipients == 0) {
     tell({.segment = walked.segment,
           .offset = entry.offset,
           .id = entry.id,
-          .text = "footer malformed or a second COMMIT of this message"},
+          .text = "footer malformed"},
          true);
     return;
   }
   SeenCommit commit;
   commit.sequence = walked.header.life.sequence;
+  commit.is_copy = walked.header.stream == Stream::cold;
   RecoveredMessage& message = commit.message;
   message.id = entry.id;
   message.commit = {walked.segment, entry.offset, entry.length};
   message.recipient_count = entry.recipients;
+  message.size_class = entry.size_class != 0
+                           ? entry.size_class
+                           : size_class_of(record_bytes(entry.length) + block_bytes);  // a guess
   message.arrival = entry.arrival;
   for (const OtherSegment& other : entry.others) {
-    const ChunkRef chunk{.extent = {other.segment, 0, 0}, .sequence = other.sequence};
-    const bool there = other.segment < result_.segments.size() &&
-                       result_.segments[other.segment].life.sequence == other.sequence;
+    const ChunkRef chunk{.extent = {other.share.segment, 0, 0}, .sequence = other.sequence};
+    const bool there = other.share.segment < result_.segments.size() &&
+                       result_.segments[other.share.segment].life.sequence == other.sequence;
     if (there) {
-      message.other_segments.push_back(other.segment);
+      message.other_segments.push_back(other.share);
       continue;
     }
     commit.chunk_missing = true;
     (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) = true;
   }
-  commit_of_[entry.id] = commits_.size();
+  if (!add_commit(std::move(commit)))
+    tell({.segment = walked.segment,
+          .offset = entry.offset,
+          .id = entry.id,
+          .text = "a second COMMIT of this message"},
+         true);
+}
+
+// False: the message has one, and neither is a copy in the cold stream.
+bool Recovery::add_commit(SeenCommit commit) {
+  const auto [first, is_new] = commit_of_.try_emplace(commit.message.id, commits_.size());
+  if (!is_new) {
+    bool allowed = true;
+    SeenCommit* last = nullptr;
+    each_instance(commit.message.id, [&](SeenCommit& other) {
+      allowed = allowed && (commit.is_copy || other.is_copy);
+      last = &other;
+    });
+    if (!allowed) return false;
+    last->next_instance = commits_.size();
+  }
   commits_.push_back(std::move(commit));
+  return true;
 }
 
 void Recovery::walk(WalkedSegment& walked) {
@@ -247,6 +181,7 @@ void Recovery::walk(WalkedSegment& walked) {
       case RecordType::done:
       case RecordType::state:
       case RecordType::survivors:
+      case RecordType::moved:
         take_mark(record, walked.segment);
         break;
       case RecordType::batch:
@@ -257,7 +192,6 @@ void Recovery::walk(WalkedSegment& walked) {
       case RecordType::pad:
         break;
       case RecordType::none:
-      case RecordType::moved:
       case RecordType::hold:
       case RecordType::envelope_part:
         tell({.segment = walked.segment,
@@ -316,39 +250,52 @@ bool Recovery::life_has_ended(const ChunkRef& chunk) const {
 void Recovery::take_commit(const FoundRecord& record, const WalkedSegment& walked) {
   const MessageId id = record.header.id;
   CommitView view;
-  if (!view.open(record.payload) || !id || commit_of_.contains(id)) {
-    tell({.segment = walked.segment,
-          .offset = record.offset,
-          .id = id,
-          .text = "COMMIT malformed or a second one of this message"},
+  if (!view.open(record.payload) || !id) {
+    tell({.segment = walked.segment, .offset = record.offset, .id = id, .text = "COMMIT malformed"},
          true);
     return;
   }
   SeenCommit commit;
   commit.sequence = walked.header.life.sequence;
+  commit.is_copy = walked.header.stream == Stream::cold;
   commit.batch = record.header.batch;
   RecoveredMessage& message = commit.message;
   message.id = id;
   message.commit = {walked.segment, record.offset, record.header.length};
   message.recipient_count = view.recipient_count();
   message.arrival = view.arrival();
+  uint32_t own_bytes = record_bytes(record.header.length);
   for (uint32_t i = 0; i < view.chunk_count(); ++i) {
     const ChunkRef chunk = view.chunk(i);
+    const uint32_t bytes = record_bytes(chunk.extent.length);
+    if (chunk.sequence == commit.sequence) own_bytes += bytes;
     if (!chunk_is_there(chunk, id, commit.sequence)) {
       commit.chunk_missing = true;
       if (chunk.sequence == commit.sequence) continue;
       // A life ends only when nothing unfinished is in it: then this message was judged before.
       (life_has_ended(chunk) ? commit.chunk_has_ended : commit.chunk_of_earlier_batch_missing) =
           true;
-    } else if (chunk.extent.segment != walked.segment &&
-               std::find(message.other_segments.begin(), message.other_segments.end(),
-                         chunk.extent.segment) == message.other_segments.end()) {
-      message.other_segments.push_back(chunk.extent.segment);
+    } else if (chunk.extent.segment != walked.segment) {
+      auto& others = message.other_segments;
+      const auto known = std::find_if(others.begin(), others.end(), [&](const SegmentShare& share) {
+        return share.segment == chunk.extent.segment;
+      });
+      if (known == others.end())
+        others.push_back({chunk.extent.segment, bytes});
+      else
+        known->bytes += bytes;
     }
   }
-  carried_.erase(id);
-  commit_of_[id] = commits_.size();
-  commits_.push_back(std::move(commit));
+  message.size_class = size_class_of(own_bytes);
+  // What is not claimed may belong to another COMMIT of the message.
+  if (const auto carried = carried_.find(id); carried != carried_.end())
+    std::erase_if(carried->second, [](const SeenChunk& chunk) { return chunk.claimed; });
+  if (!add_commit(std::move(commit)))
+    tell({.segment = walked.segment,
+          .offset = record.offset,
+          .id = id,
+          .text = "a second COMMIT of this message"},
+         true);
 }
 
 void Recovery::take_mark(const FoundRecord& record, uint32_t holder) {
@@ -407,101 +354,24 @@ void Recovery::apply_marks() {
       if (parse_survivors(mark.payload, survivors)) apply_survivors(survivors, mark.holder);
       continue;
     }
-    const auto found = commit_of_.find(mark.id);
-    if (found == commit_of_.end()) continue;
-    SeenCommit& commit = commits_[found->second];
     StateMark state;
-    if (mark.type == RecordType::done) {
+    MovedMark moved;
+    if (mark.type == RecordType::state && !parse_state(mark.payload, state)) continue;
+    if (mark.type == RecordType::moved && !parse_moved(mark.payload, moved)) continue;
+    each_instance(mark.id, [&](SeenCommit& commit) {
+      if (mark.type == RecordType::state) return apply_state(commit, state, mark.holder);
+      if (mark.type == RecordType::moved &&
+          (commit.sequence != moved.sequence || commit.message.commit.offset != moved.offset))
+        return;
       if (!commit.finished) commit.holder = mark.holder;
       commit.finished = true;
-    } else if (parse_state(mark.payload, state)) {
-      apply_state(commit, state, mark.holder);
-    }
+    });
   }
   for (const SeenCommit& commit : commits_) {
     const uint32_t target = commit.message.commit.segment;
     if ((commit.finished || commit.message.marked) && target != commit.holder)
       pins_.insert({target, commit.holder});
   }
-}
-
-// Whether a gap can be what a crash left of the last batch.
-bool Recovery::may_be_torn(const WalkedSegment& walked, const Gap& gap) const {
-  if (!walked.is_last_of_stream) return false;
-  if (!gap.after) return true;
-  if (gap.after != walked.last_batch) return false;
-  return gap.after_trailer || gap.before == gap.after;
-}
-
-void Recovery::judge_gaps() {
-  for (const WalkedSegment& walked : walked_) {
-    for (const Gap& gap : walked.gaps) {
-      // After a whole batch, or none, and up to the end: that is where the journal had come to.
-      // Whether something is missing there is known from the next segment, see judge_ends().
-      if (!gap.after && gap.after_trailer) continue;
-      const bool torn = may_be_torn(walked, gap);
-      tell({.segment = walked.segment,
-            .offset = gap.begin,
-            .torn_tail = torn,
-            .id = gap.id,
-            .text = std::to_string(gap.end - gap.begin) +
-                    (torn ? " bytes of the last batch incomplete" : " bytes damaged")},
-           !torn);
-    }
-  }
-}
-
-// Each segment's header tells with which batch the one before ended.
-void Recovery::judge_ends() {
-  std::map<uint64_t, const WalkedSegment*> by_sequence;
-  for (const WalkedSegment& walked : walked_) by_sequence[walked.header.life.sequence] = &walked;
-  for (const WalkedSegment& walked : walked_) {
-    if (walked.header_lost || walked.header.previous_sequence == 0) continue;
-    const auto found = by_sequence.find(walked.header.previous_sequence);
-    if (found == by_sequence.end()) continue;
-    const WalkedSegment& previous = *found->second;
-    if (previous.last_number == walked.header.first_batch - 1) continue;
-    tell({.segment = previous.segment, .text = "its last batch is missing or incomplete"}, true);
-  }
-}
-
-void Recovery::judge_commits() {
-  std::map<uint64_t, const WalkedSegment*> by_sequence;
-  for (const WalkedSegment& walked : walked_) by_sequence[walked.header.life.sequence] = &walked;
-  for (SeenCommit& commit : commits_) {
-    if (commit.finished) continue;
-    if (!commit.chunk_missing) {
-      emit(commit);
-      continue;
-    }
-    const WalkedSegment& walked = *by_sequence.at(commit.sequence);
-    const bool torn =
-        commit.chunk_has_ended || (walked.is_last_of_stream && walked.last_batch == commit.batch &&
-                                   !commit.chunk_of_earlier_batch_missing);
-    if (!torn) ++result_.messages_lost;
-    tell({.segment = walked.segment,
-          .offset = commit.message.commit.offset,
-          .torn_tail = torn,
-          .id = commit.message.id,
-          .text = "parts of the message are missing or damaged; it is not delivered"},
-         !torn);
-  }
-}
-
-void Recovery::emit(SeenCommit& commit) {
-  RecoveredMessage& message = commit.message;
-  const uint32_t count = message.recipient_count;
-  const auto is_pending = [&](uint32_t i) {
-    return commit.pending.empty() || (commit.pending[i / 64] >> (i % 64) & 1) != 0;
-  };
-  for (uint32_t i = 0; i < count; ++i) {
-    if (!is_pending(i)) continue;
-    const uint32_t first = i;
-    while (i < count && is_pending(i)) ++i;
-    message.pending.emplace_back(first, i - first);
-  }
-  if (message.pending.empty()) return;
-  result_.messages.push_back(std::move(message));
 }
 
 Recovered Recovery::run() {
@@ -516,47 +386,9 @@ Recovered Recovery::run() {
   return std::move(result_);
 }
 
-}  // namespace
-
 Recovered recover(SegmentReader& reader, const Geometry& geometry, Verify verify) {
   MX_ASSERT(is_valid(geometry));
   return Recovery(reader, geometry, verify).run();
-}
-
-void adopt(const Recovered& recovered, SegmentPool& pool) {
-  MX_ASSERT(recovered.segments.size() == pool.geometry().segment_count);
-  MX_ASSERT(recovered.refusal.empty());
-  std::vector<uint32_t> weight(recovered.segments.size(), 0);
-  for (const RecoveredMessage& message : recovered.messages) ++weight[message.commit.segment];
-  std::vector<uint64_t> load(pool.shard_count(), 0);
-  for (uint32_t segment = 0; segment < recovered.segments.size(); ++segment) {
-    const RecoveredSegment& found = recovered.segments[segment];
-    switch (found.state) {
-      case SegmentState::free:
-        pool.adopt_free(segment);
-        break;
-      case SegmentState::sealed: {
-        const auto least = std::min_element(load.begin(), load.end());
-        *least += weight[segment] + 1;
-        pool.adopt_sealed(segment, static_cast<uint32_t>(least - load.begin()), found.life,
-                          found.damaged);
-        break;
-      }
-      case SegmentState::poisoned:
-        pool.adopt_poisoned(segment);
-        break;
-      case SegmentState::absent:
-      case SegmentState::open:
-      case SegmentState::retiring:
-        break;
-    }
-  }
-  for (const RecoveredMessage& message : recovered.messages) {
-    pool.add_live(message.commit.segment);
-    for (const uint32_t segment : message.other_segments) pool.add_live(segment);
-  }
-  for (const auto& [target, holder] : recovered.pins) pool.pin(target, holder);
-  pool.set_next_sequence(recovered.largest_sequence + 1);
 }
 
 }  // namespace mx::queue

@@ -21,10 +21,21 @@
 
 namespace mx::queue {
 
+// Another unfinished COMMIT of a message: a crash fell between a copy and its mark. The journal
+// ends it.
+struct RecoveredCopy {
+  Extent commit = {};
+  uint64_t sequence = 0;             // of the life of commit.segment
+  std::vector<SegmentShare> shares;  // of all segments with something of it
+  bool operator==(const RecoveredCopy&) const = default;
+};
+
 struct RecoveredMessage {
   MessageId id = {};
   Extent commit = {};
-  std::vector<uint32_t> other_segments;  // that hold chunks of it, besides commit.segment
+  uint8_t size_class = 0;                    // of what it has in commit.segment
+  std::vector<SegmentShare> other_segments;  // that hold chunks of it
+  std::vector<RecoveredCopy> copies;
   uint16_t recipient_count = 0;
   uint16_t attempts = 0;
   WallTime arrival;

@@ -76,9 +76,10 @@ void SegmentPool::add_blank(uint32_t segment) {
 }
 
 std::optional<uint32_t> SegmentPool::claim(uint32_t shard, Purpose purpose, uint64_t epoch) {
-  const uint32_t keep = purpose == Purpose::messages ? reserve_
-                        : purpose == Purpose::marks  ? shard_count_
-                                                     : 0;
+  const uint32_t keep = purpose == Purpose::messages     ? reserve_
+                        : purpose == Purpose::compaction ? reserve_ - shard_count_
+                        : purpose == Purpose::marks      ? shard_count_
+                                                         : 0;
   uint32_t free = free_count_.load(std::memory_order_relaxed);
   do {
     if (free <= keep) return std::nullopt;
@@ -94,6 +95,7 @@ std::optional<uint32_t> SegmentPool::claim(uint32_t shard, Purpose purpose, uint
     claim_hint_.store((segment + 1) % geometry_.segment_count, std::memory_order_relaxed);
     MX_ASSERT(s.live.load() == 0);
     MX_ASSERT(s.pins.load() == 0);
+    MX_ASSERT(s.live_bytes.load() == 0);
     s.owner.store(shard, std::memory_order_relaxed);
     s.epoch.store(epoch, std::memory_order_release);
     s.sequence.store(next_sequence_.fetch_add(1), std::memory_order_release);
@@ -110,8 +112,11 @@ void SegmentPool::poison(uint32_t segment) {
   at(segment).state.store(SegmentState::poisoned, std::memory_order_release);
 }
 
-void SegmentPool::drop_live(uint32_t segment) {
-  const uint32_t before = at(segment).live.fetch_sub(1, std::memory_order_acq_rel);
+void SegmentPool::drop_live(const SegmentShare& share) {
+  Segment& s = at(share.segment);
+  const uint64_t bytes = s.live_bytes.fetch_sub(share.bytes, std::memory_order_relaxed);
+  MX_ASSERT(bytes >= share.bytes);
+  const uint32_t before = s.live.fetch_sub(1, std::memory_order_acq_rel);
   MX_ASSERT(before > 0);
 }
 

@@ -21,6 +21,7 @@
 #include <optional>
 
 #include "queue/format.h"
+#include "queue/share.h"
 
 namespace mx::queue {
 
@@ -28,13 +29,15 @@ enum class SegmentState : uint8_t { absent, free, open, sealed, retiring, poison
 
 class SegmentPool {
  public:
-  // The last `reserve_segments` free ones serve marks only, and the last of these, one a shard,
-  // only their relocation, which gives segments back: so that a full queue can always drain.
+  // The last `reserve_segments` free ones serve compaction and marks only; all but one a shard of
+  // these marks only; and the last, one a shard, only the relocation of marks, which gives segments
+  // back: so that a full queue can always drain.
   SegmentPool(Geometry geometry, uint32_t shard_count, uint32_t reserve_segments);
-  // A shard: the open one, one to roll to, one to relocate into; and one full of marks over all.
-  static constexpr uint32_t reserve_min(uint32_t shard_count) { return 3 * shard_count + 1; }
+  // A shard: the open one, one to roll to, one to relocate into, one for compaction; and one full
+  // of marks over all.
+  static constexpr uint32_t reserve_min(uint32_t shard_count) { return 4 * shard_count + 1; }
   // With fewer there is hardly room for mail beside the reserve.
-  static constexpr uint32_t segments_min(uint32_t shard_count) { return 6 * shard_count + 2; }
+  static constexpr uint32_t segments_min(uint32_t shard_count) { return 7 * shard_count + 2; }
 
   const Geometry& geometry() const { return geometry_; }
   uint32_t shard_count() const { return shard_count_; }
@@ -63,19 +66,29 @@ class SegmentPool {
   }
   uint32_t live(uint32_t segment) const { return at(segment).live.load(std::memory_order_acquire); }
   uint32_t pins(uint32_t segment) const { return at(segment).pins.load(std::memory_order_acquire); }
+  // Of the records of what lives there: what compaction would have to copy.
+  uint64_t live_bytes(uint32_t segment) const {
+    return at(segment).live_bytes.load(std::memory_order_relaxed);
+  }
   bool held(uint32_t segment) const { return at(segment).held.load(std::memory_order_relaxed); }
   // Needed to verify what is read back; stable while anything lives in the segment.
   Life life(uint32_t segment) const;
 
   // --- for the journals
-  enum class Purpose : uint8_t { messages, marks, relocation };
+  enum class Purpose : uint8_t { messages, compaction, marks, relocation };
   // free -> open under a new sequence; nothing when no more than what is kept from this purpose is
   // free.
   std::optional<uint32_t> claim(uint32_t shard, Purpose purpose, uint64_t epoch);
   void seal(uint32_t segment);
   void poison(uint32_t segment);
-  void add_live(uint32_t segment) { at(segment).live.fetch_add(1, std::memory_order_relaxed); }
-  void drop_live(uint32_t segment);
+  void add_live(const SegmentShare& share) {
+    at(share.segment).live.fetch_add(1, std::memory_order_relaxed);
+    add_bytes(share.segment, share.bytes);
+  }
+  void add_bytes(uint32_t segment, uint32_t bytes) {
+    at(segment).live_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void drop_live(const SegmentShare& share);
   // Segment `holder` has a mark for a message whose COMMIT is in `target`.
   void pin(uint32_t target, uint32_t holder);
   // Forgets the marks for `target` in segments older than `below`.
@@ -99,6 +112,7 @@ class SegmentPool {
     std::atomic<uint32_t> live{0};
     std::atomic<uint32_t> pins{0};
     std::atomic<bool> held{false};
+    std::atomic<uint64_t> live_bytes{0};
     std::atomic<uint64_t> epoch{0};
     std::atomic<uint64_t> sequence{0};
   };

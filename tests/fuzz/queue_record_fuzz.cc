@@ -39,6 +39,12 @@ void parse(Bytes bytes) {
   SurvivorsMark survivors;
   if (parse_survivors(bytes, survivors))
     for (uint32_t i = 0; i < survivors.count; ++i) static_cast<void>(survivors.id(i));
+  MovedMark moved;
+  if (parse_moved(bytes, moved)) {
+    std::byte again[moved_bytes];
+    write_moved(again, moved);
+    MX_ASSERT(std::ranges::equal(bytes, Bytes(again)));
+  }
   FooterPart part;
   if (part.open(bytes)) {
     FooterEntry entry;

@@ -22,8 +22,9 @@ using namespace mx::sim;
 struct Totals {
   uint64_t points = 0, scenarios = 0, failures_injected = 0, drains = 0;
   uint64_t messages = 0, marks = 0, relocated = 0, retired = 0, refused = 0, torn_tails = 0,
-           by_footer = 0, bulk_batches = 0;
+           by_footer = 0, bulk_batches = 0, moved = 0, emptied = 0, copies = 0;
   void add(const queue::JournalStats& stats) {
+    moved += stats.moved;
     messages += stats.messages;
     bulk_batches += stats.bulk_batches;
     marks += stats.marks;
@@ -68,6 +69,7 @@ bool Scenario::start(Disk& disk, Oracle& oracle, queue::Recovered& recovered) {
                damage.text;
   if (!wrong_.empty()) return false;
   totals_.torn_tails += recovered.torn_tails;
+  for (const auto& message : recovered.messages) totals_.copies += message.copies.size();
   oracle.settle(recovered);
   return true;
 }
@@ -113,6 +115,7 @@ std::string Scenario::run() {
       wrong_ = life.drain();
     }
     totals_.add(life.stats());
+    totals_.emptied += life.segments_emptied();
     if (!wrong_.empty()) return wrong_;
     disk.crash(prng_);
   }
@@ -148,7 +151,9 @@ int main(int argc, char** argv) {
   std::printf(
       "%llu crash points in %llu scenarios; %llu failures injected, %llu drained; %llu messages, "
       "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn "
-      "tails, %llu segments read by footer, %llu batches of large bodies\n",
+      "tails, %llu segments read by footer, %llu batches of large bodies, %llu messages moved, "
+      "%llu segments emptied, %llu moves cut "
+      "short\n",
       static_cast<unsigned long long>(totals.points),
       static_cast<unsigned long long>(totals.scenarios),
       static_cast<unsigned long long>(totals.failures_injected),
@@ -160,6 +165,9 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.refused),
       static_cast<unsigned long long>(totals.torn_tails),
       static_cast<unsigned long long>(totals.by_footer),
-      static_cast<unsigned long long>(totals.bulk_batches));
+      static_cast<unsigned long long>(totals.bulk_batches),
+      static_cast<unsigned long long>(totals.moved),
+      static_cast<unsigned long long>(totals.emptied),
+      static_cast<unsigned long long>(totals.copies));
   return 0;
 }

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "proto/base/assert.h"
+#include "queue/compaction.h"
 
 namespace mx::sim {
 namespace {
@@ -33,7 +36,7 @@ Weather draw_weather(Prng& prng) {
   weather.faults.arrives_percent = one_of({0, 10, 50, 90, 99, 100});
   weather.faults.garbage_percent = one_of({0, 0, 0, 50});
   weather.segment_bytes = one_of({64U << 10, 64U << 10, 128U << 10});
-  weather.segment_count = one_of({20, 22, 32});
+  weather.segment_count = one_of({23, 25, 32});
   weather.shards = one_of({1, 1, 2, 3});
   weather.big_percent = one_of({0, 5, 30});
   weather.many_percent = one_of({0, 5, 40});
@@ -41,6 +44,7 @@ Weather draw_weather(Prng& prng) {
   weather.deliver_percent = one_of({20, 60, 90});
   weather.abandon_percent = one_of({0, 5, 30});
   weather.bytes_max = one_of({300, 3000, 20000});
+  weather.compact_percent = one_of({0, 20, 100});
   return weather;
 }
 
@@ -76,20 +80,32 @@ queue::JournalSettings of_stream(queue::JournalSettings settings, queue::Stream 
   return settings;
 }
 
-struct Life::Shard {
+struct Life::Shard final : queue::Readers {
   Shard(Life& of, uint32_t number, const queue::JournalSettings& settings)
       : life(of),
         shard(number),
         memory(static_cast<std::byte*>(
-            std::aligned_alloc(queue::block_bytes, size_t{4} * buffer_bytes))),
+            std::aligned_alloc(queue::block_bytes, size_t{6} * buffer_bytes))),
         port(of.disk_, of.operation_),
         bulk_port(of.disk_, of.operation_),
+        cold_port(of.disk_, of.operation_),
         index(index_capacity, of.weather_.segment_count),
         journal(settings, of.pool_, port, index, {memory, buffer_bytes},
                 {memory + buffer_bytes, buffer_bytes}),
         bulk(of_stream(settings, queue::Stream::bulk), of.pool_, bulk_port, index,
-             {memory + 2 * buffer_bytes, buffer_bytes}, {memory + 3 * buffer_bytes, buffer_bytes}) {
+             {memory + 2 * buffer_bytes, buffer_bytes}, {memory + 3 * buffer_bytes, buffer_bytes}),
+        cold(of_stream(settings, queue::Stream::cold), of.pool_, cold_port, index,
+             {memory + 4 * buffer_bytes, buffer_bytes}, {memory + 5 * buffer_bytes, buffer_bytes}),
+        compaction({.shard = number,
+                    .age = {0},
+                    .look = milliseconds(300),
+                    .age_low = {0},
+                    .look_low = milliseconds(100)},
+                   journal, of.pool_, index) {
     journal.use_bulk(bulk);
+    journal.use_cold(cold);
+    journal.use_readers(this);
+    compaction.use_readers(this);
   }
   ~Shard() { std::free(memory); }
   Shard(const Shard&) = delete;
@@ -98,9 +114,20 @@ struct Life::Shard {
   Life& life;
   uint32_t shard;
   std::byte* memory;
-  Port port, bulk_port;
+  bool reads(queue::MessageId id) override { return reading && reading->info.id == id; }
+
+  // A message on its way out: where it stood when that began.
+  struct Reading {
+    queue::MessageInfo info;
+    queue::Life life;
+  };
+
+  Port port, bulk_port, cold_port;
   queue::Index index;
-  queue::Journal journal, bulk;
+  queue::Journal journal, bulk, cold;
+  queue::Compaction compaction;
+  std::optional<queue::Compaction::Read> compaction_read;
+  std::optional<Reading> reading;
   queue::Draft draft;
   std::shared_ptr<const Content> content;
   size_t sent = 0;
@@ -218,6 +245,7 @@ void Life::deliver(Shard& shard) {
   if (shard.queue.empty()) return;
   const size_t at = prng_.below(shard.queue.size());
   const queue::MessageId id = shard.queue[at];
+  if (shard.reads(id)) return;
   Tracked& tracked = oracle_.messages()[id];
   const uint32_t count = static_cast<uint32_t>(tracked.done.size());
   if (prng_.chance(30)) {
@@ -283,12 +311,15 @@ void Life::pump(Shard& shard) {
 }
 
 void Life::complete(Shard& shard) {
-  // One of the streams, whichever is under way; a coin where both are.
-  const bool both = shard.journal.busy() && shard.bulk.busy();
-  const bool is_bulk = both ? prng_.chance(50) : shard.bulk.busy();
-  queue::Journal& journal = is_bulk ? shard.bulk : shard.journal;
+  // One of the streams, whichever is under way.
+  const std::pair<queue::Journal*, Port*> streams[] = {{&shard.journal, &shard.port},
+                                                       {&shard.bulk, &shard.bulk_port},
+                                                       {&shard.cold, &shard.cold_port}};
+  size_t choice = prng_.below(3);
+  for (int i = 0; i < 2 && !streams[choice].first->busy(); ++i) choice = (choice + 1) % 3;
+  queue::Journal& journal = *streams[choice].first;
   if (!journal.busy()) return;
-  const Port::UnderWay done = is_bulk ? shard.bulk_port.under_way : shard.port.under_way;
+  const Port::UnderWay done = streams[choice].second->under_way;
   const bool fails = fails_now();
   if (done.is_write) {
     int64_t result = static_cast<int64_t>(done.bytes);
@@ -312,10 +343,56 @@ void Life::complete(Shard& shard) {
   operation_();
 }
 
+void Life::compact(Shard& shard) {
+  if (!shard.compaction_read) {
+    shard.compaction_read = shard.compaction.step(now_, {1'000'000'000});
+    return;
+  }
+  const queue::Compaction::Read read = *std::exchange(shard.compaction_read, std::nullopt);
+  int64_t result = disk_.read(read.segment, read.offset, read.into);
+  if (fails_now()) {
+    ++reads_failed_;
+    result = prng_.chance(50) ? -EIO : static_cast<int64_t>(prng_.below(read.into.size()));
+  }
+  shard.compaction.on_read(result);
+  shard.compaction_read = shard.compaction.step(now_, {1'000'000'000});
+  if (shard.compaction.take_damaged() && reads_failed_ == 0) wrong_ = "compaction saw damage";
+}
+
+// A delivery begins, or reads what it is about: where the message was when it began it still is.
+void Life::read_back(Shard& shard) {
+  if (!shard.reading) {
+    if (shard.queue.empty()) return;
+    shard.reading.emplace();
+    if (!shard.index.find(shard.queue[prng_.below(shard.queue.size())], shard.reading->info))
+      wrong_ = "not in the index";
+    shard.reading->life = pool_.life(shard.reading->info.commit.segment);
+    return;
+  }
+  const auto [info, life] = *std::exchange(shard.reading, std::nullopt);
+  const auto fetch = [&](const queue::Extent& extent, const queue::Life& of, queue::RecordType type,
+                         std::vector<std::byte>& bytes) {
+    const queue::Window window = queue::window_of(extent);
+    bytes.resize(window.length);
+    disk_.read(extent.segment, window.offset, bytes);
+    return queue::decode_record(bytes, extent, of, type, info.id);
+  };
+  std::vector<std::byte> bytes, chunk_bytes;
+  const auto payload = fetch(info.commit, life, queue::RecordType::commit, bytes);
+  queue::CommitView view;
+  bool whole = payload && view.open(*payload);
+  for (uint32_t i = 0; whole && i < view.chunk_count(); ++i) {
+    const queue::ChunkRef chunk = view.chunk(i);
+    whole =
+        fetch(chunk.extent, pool_.life(chunk.extent.segment), chunk.type, chunk_bytes).has_value();
+  }
+  if (!whole) wrong_ = "a message was taken away from under its reader";
+}
+
 void Life::step() {
   Shard& shard = *shards_[prng_.below(shards_.size())];
   now_ = now_ + milliseconds(static_cast<int64_t>(prng_.below(100)));
-  switch (prng_.below(4)) {
+  switch (prng_.below(6)) {
     case 0:
       if (shard.journal.accepting()) go_on(shard);
       break;
@@ -326,6 +403,12 @@ void Life::step() {
       complete(shard);
       break;
     case 3:
+      if (prng_.chance(weather_.compact_percent)) compact(shard);
+      break;
+    case 4:
+      read_back(shard);
+      break;
+    case 5:
       break;
   }
   pump(shard);
@@ -343,6 +426,7 @@ std::string Life::drain() {
       shard->journal.abandon(shard->draft);
     }
     shard->journal.hurry();
+    shard->reading.reset();
   }
   for (auto& [id, tracked] : oracle_.messages()) {
     if (!tracked.stuck) continue;
@@ -356,6 +440,8 @@ std::string Life::drain() {
   for (int turn = 0; turn < 20'000; ++turn) {
     for (const auto& shard : shards_) {
       if (!shard->queue.empty()) deliver(*shard);
+      if (turn == 5000) shard->compaction.stop();
+      compact(*shard);
       pump(*shard);
       complete(*shard);
       now_ = now_ + milliseconds(20);
@@ -370,7 +456,7 @@ std::string Life::drain() {
   for (uint32_t segment = 0; segment < weather_.segment_count; ++segment)
     if (pool_.state(segment) != queue::SegmentState::free) ++in_use;
   // One open segment a stream.
-  if (in_use > 2 * shards_.size()) return "segments do not come free: " + std::to_string(in_use);
+  if (in_use > 3 * shards_.size()) return "segments do not come free: " + std::to_string(in_use);
   return {};
 }
 
@@ -378,6 +464,12 @@ uint64_t Life::least_batches() const {
   uint64_t least = UINT64_MAX;
   for (const auto& shard : shards_) least = std::min(least, shard->journal.stats().batches);
   return least;
+}
+
+uint64_t Life::segments_emptied() const {
+  uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->compaction.segments_emptied();
+  return sum;
 }
 
 queue::JournalStats Life::stats() const {
@@ -389,6 +481,7 @@ queue::JournalStats Life::stats() const {
     sum.bulk_batches += shard->bulk.stats().batches;
     sum.marks += one.marks;
     sum.relocated += one.relocated;
+    sum.moved += one.moved;
     sum.segments_claimed += one.segments_claimed;
     sum.segments_retired += one.segments_retired;
     sum.refused_later += one.refused_later;

@@ -27,7 +27,8 @@ struct Weather {
   uint32_t stuck_percent = 2;     // never delivered
   uint32_t deliver_percent = 60;  // chance that a step delivers something
   uint32_t abandon_percent = 5;
-  uint32_t bytes_max = 3000;  // of a usual message
+  uint32_t bytes_max = 3000;      // of a usual message
+  uint32_t compact_percent = 50;  // chance that a step does something for compaction
 };
 Weather draw_weather(Prng& prng);
 
@@ -49,6 +50,7 @@ class Life {
   const std::string& wrong() const { return wrong_; }
   queue::JournalStats stats() const;
   uint64_t least_batches() const;  // of the shard that has written the fewest
+  uint64_t segments_emptied() const;
 
  private:
   struct Shard;
@@ -57,6 +59,8 @@ class Life {
   void go_on(Shard& shard);
   void deliver(Shard& shard);
   void complete(Shard& shard);
+  void compact(Shard& shard);
+  void read_back(Shard& shard);
   void pump(Shard& shard);
   void take_results(Shard& shard);
   void acknowledge_marks(Shard& shard);
@@ -70,6 +74,7 @@ class Life {
   Prng prng_;
   uint64_t fail_at_;
   uint64_t operations_ = 0;
+  uint64_t reads_failed_ = 0;
   std::function<void()> operation_;
   queue::SegmentPool pool_;
   std::vector<std::unique_ptr<Shard>> shards_;

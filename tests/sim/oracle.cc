@@ -147,7 +147,8 @@ bool same_messages(const queue::Recovered& a, const queue::Recovered& b) {
     const auto& y = b.messages[i];
     if (x.id != y.id || x.commit != y.commit || x.pending != y.pending ||
         x.attempts != y.attempts || x.next_attempt != y.next_attempt || x.reason != y.reason ||
-        x.other_segments != y.other_segments || x.recipient_count != y.recipient_count ||
+        x.other_segments != y.other_segments || x.copies != y.copies ||
+        x.size_class != y.size_class || x.recipient_count != y.recipient_count ||
         x.arrival != y.arrival || x.warned != y.warned)
       return false;
   }

@@ -22,10 +22,16 @@ std::vector<std::byte> part_of(const FooterEntries& entries) {
 
 FooterEntries some_entries() {
   FooterEntries entries;
-  const OtherSegment others[] = {{7, 70}, {8, 80}};
-  entries.add_commit({11}, 8192, 300, 3, {5}, {});
+  const OtherSegment others[] = {{{7, 700}, 70}, {{8, 800}, 80}};
+  entries.add_commit({.id = {11},
+                      .commit = {4, 8192, 300},
+                      .arrival = {5},
+                      .recipient_count = 3,
+                      .size_class = 17},
+                     {});
   entries.add_mark(RecordType::done, {10}, {});
-  entries.add_commit({12}, 9000, 400, 1, {6}, others);
+  entries.add_commit({.id = {12}, .commit = {4, 9000, 400}, .arrival = {6}, .recipient_count = 1},
+                     others);
   entries.add_mark(RecordType::state, {12}, as_bytes(std::string_view("0123456789")));
   return entries;
 }
@@ -47,7 +53,7 @@ TEST(Footer, ComesBackAsItWasWritten) {
   EXPECT_EQ(entry.id, MessageId{10});
   ASSERT_TRUE(part.next(entry));
   ASSERT_EQ(entry.others.size(), 2U);
-  EXPECT_EQ(entry.others[1].segment, 8U);
+  EXPECT_EQ(entry.others[1].share, (SegmentShare{8, 800}));
   EXPECT_EQ(entry.others[1].sequence, 80U);
   ASSERT_TRUE(part.next(entry));
   EXPECT_EQ(as_text(entry.payload), "0123456789");

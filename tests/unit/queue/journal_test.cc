@@ -87,7 +87,7 @@ TEST(Journal, AMessageMaySpanSegments) {
   rig.settle();
   EXPECT_GT(rig.journal.stats().segments_claimed, 3U);
 
-  Rig again(disk, 4, 78);
+  Rig again(disk, 5, 78);
   ASSERT_EQ(again.recovered.messages.size(), 1U);
   EXPECT_EQ(test::body_of(disk, again.recovered, again.recovered.messages[0]), body);
   EXPECT_GT(again.recovered.messages[0].other_segments.size(), 2U);
@@ -151,7 +151,7 @@ TEST(Journal, EachRecipientHasItsOwnFate) {
     ASSERT_TRUE(rig.journal.mark_deferred(id, {5000}, 3, "connection refused", rig.now));
     rig.now = rig.now + seconds(1);
     rig.settle();
-    Rig again(disk, 4, 78);
+    Rig again(disk, 5, 78);
     ASSERT_EQ(again.adopted, 1U);
     EXPECT_FALSE(again.index.is_pending(id, 0));
     EXPECT_TRUE(again.index.is_pending(id, 1));

@@ -136,7 +136,7 @@ TEST(Recovery, AnUnreadableBlockIsDamageAndItsSegmentIsKept) {
   EXPECT_GT(recovered.damage_count, 0U);
   EXPECT_TRUE(recovered.segments[0].damaged);
   EXPECT_GE(recovered.messages.size(), 4U);
-  SegmentPool pool(geometry, 1, 4);
+  SegmentPool pool(geometry, 1, 5);
   adopt(recovered, pool);
   EXPECT_TRUE(pool.held(0));
 }

@@ -13,7 +13,7 @@ using Purpose = SegmentPool::Purpose;
 const Geometry sixteen{64U << 10, 16};
 
 struct Pool : SegmentPool {
-  Pool() : SegmentPool(sixteen, 2, 7) {
+  Pool() : SegmentPool(sixteen, 2, 9) {
     for (uint32_t i = 0; i < sixteen.segment_count; ++i) add_blank(i);
   }
 };
@@ -29,10 +29,12 @@ TEST(SegmentPool, ClaimsGiveDifferentSegmentsAndRisingSequences) {
   EXPECT_EQ(pool.state(*a), SegmentState::open);
 }
 
-TEST(SegmentPool, TheReserveServesMarksAndItsLastPartOnlyRelocation) {
+TEST(SegmentPool, TheReserveServesCompactionThenMarksAndItsLastPartOnlyRelocation) {
   Pool pool;
   uint32_t claimed = 0;
   while (pool.claim(0, Purpose::messages, 1)) ++claimed;
+  EXPECT_EQ(claimed, 7U);
+  while (pool.claim(0, Purpose::compaction, 1)) ++claimed;
   EXPECT_EQ(claimed, 9U);
   while (pool.claim(0, Purpose::marks, 1)) ++claimed;
   EXPECT_EQ(claimed, 14U);
@@ -43,7 +45,7 @@ TEST(SegmentPool, TheReserveServesMarksAndItsLastPartOnlyRelocation) {
 TEST(SegmentPool, PromisesAreHeldAgainstFreeSegments) {
   Pool pool;
   const uint64_t all = pool.free_bytes();
-  EXPECT_EQ(all, 9 * (uint64_t{sixteen.segment_bytes} / 8 * 7));
+  EXPECT_EQ(all, 7 * (uint64_t{sixteen.segment_bytes} / 8 * 7));
   EXPECT_FALSE(pool.reserve(all + 1));
   EXPECT_TRUE(pool.reserve(all));
   EXPECT_FALSE(pool.reserve(1));
@@ -59,7 +61,8 @@ TEST(SegmentPool, ASegmentIsRetiredOnlyByItsOwnerAndWhenNothingNeedsIt) {
   Pool pool;
   const uint32_t target = *pool.claim(0, Purpose::messages, 1);
   const uint32_t holder = *pool.claim(1, Purpose::messages, 1);
-  pool.add_live(target);
+  pool.add_live({target, 800});
+  EXPECT_EQ(pool.live_bytes(target), 800U);
   pool.pin(target, holder);
   pool.pin(target, holder);  // counts once
   EXPECT_EQ(pool.pins(holder), 1U);
@@ -68,7 +71,7 @@ TEST(SegmentPool, ASegmentIsRetiredOnlyByItsOwnerAndWhenNothingNeedsIt) {
   pool.seal(holder);
   EXPECT_FALSE(pool.begin_retire(target, 0)) << "lives";
   EXPECT_FALSE(pool.begin_retire(holder, 1)) << "pinned";
-  pool.drop_live(target);
+  pool.drop_live({target, 800});
   EXPECT_FALSE(pool.begin_retire(target, 1)) << "not the owner";
   EXPECT_TRUE(pool.begin_retire(target, 0));
   EXPECT_FALSE(pool.begin_retire(target, 0)) << "once";
@@ -91,14 +94,14 @@ TEST(SegmentPool, RelocatedMarksLetOlderHoldersGoOnly) {
 }
 
 TEST(SegmentPool, AHeldSegmentStays) {
-  SegmentPool pool(sixteen, 1, 4);
+  SegmentPool pool(sixteen, 1, 5);
   pool.adopt_sealed(2, 0, {1, 1}, true);
   EXPECT_TRUE(pool.held(2));
   EXPECT_FALSE(pool.begin_retire(2, 0));
 }
 
 TEST(SegmentPool, ManyThreadsNeverShareASegment) {
-  SegmentPool pool({64U << 10, 64}, 4, 13);
+  SegmentPool pool({64U << 10, 64}, 4, 17);
   for (uint32_t i = 0; i < 64; ++i) pool.add_blank(i);
   std::atomic<uint32_t> users[64] = {};
   std::atomic<bool> shared{false};

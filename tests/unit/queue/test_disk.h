@@ -50,7 +50,7 @@ struct Disk final : Device, SegmentReader {
 };
 
 struct Rig {
-  explicit Rig(Disk& on, uint32_t reserve = 4, uint64_t epoch = 77)
+  explicit Rig(Disk& on, uint32_t reserve = 5, uint64_t epoch = 77)
       : disk(on),
         memory(static_cast<std::byte*>(std::aligned_alloc(block_bytes, size_t{2} * buffer_bytes))),
         recovered(recover(on, on.geometry)),
