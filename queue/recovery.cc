@@ -154,6 +154,7 @@ bool Recovery::add_commit(SeenCommit commit) {
     });
     if (!allowed) return false;
     last->next_instance = commits_.size();
+    several_ = true;
   }
   commits_.push_back(std::move(commit));
   return true;

@@ -63,7 +63,7 @@ SeenCommit& Recovery::choose(SeenCommit& commit) {
 
 void Recovery::judge_commits() {
   for (SeenCommit& commit : commits_)
-    if (!commit.finished) judge_commit(commit, choose(commit));
+    if (!commit.finished) judge_commit(commit, several_ ? choose(commit) : commit);
 }
 
 void Recovery::judge_commit(SeenCommit& commit, SeenCommit& chosen) {
@@ -91,6 +91,19 @@ void Recovery::judge_commit(SeenCommit& commit, SeenCommit& chosen) {
        !torn);
 }
 
+// The other unfinished COMMITs of the message.
+void Recovery::add_copies(SeenCommit& commit) {
+  RecoveredMessage& message = commit.message;
+  each_instance(message.id, [&](const SeenCommit& other) {
+    if (&other == &commit || other.finished) return;
+    RecoveredCopy& copy = message.copies.emplace_back();
+    copy.commit = other.message.commit;
+    copy.sequence = other.sequence;
+    copy.shares = other.message.other_segments;
+    copy.shares.push_back({copy.commit.segment, bytes_of_class(other.message.size_class)});
+  });
+}
+
 void Recovery::emit(SeenCommit& commit) {
   RecoveredMessage& message = commit.message;
   const uint32_t count = message.recipient_count;
@@ -104,14 +117,7 @@ void Recovery::emit(SeenCommit& commit) {
     message.pending.emplace_back(first, i - first);
   }
   if (message.pending.empty()) return;
-  each_instance(message.id, [&](const SeenCommit& other) {
-    if (&other == &commit || other.finished) return;
-    RecoveredCopy& copy = message.copies.emplace_back();
-    copy.commit = other.message.commit;
-    copy.sequence = other.sequence;
-    copy.shares = other.message.other_segments;
-    copy.shares.push_back({copy.commit.segment, bytes_of_class(other.message.size_class)});
-  });
+  if (several_) add_copies(commit);
   result_.messages.push_back(std::move(message));
 }
 

@@ -91,6 +91,7 @@ class Recovery {
   void judge_commit(SeenCommit& commit, SeenCommit& chosen);
   SeenCommit& choose(SeenCommit& commit);
   void emit(SeenCommit& commit);
+  void add_copies(SeenCommit& commit);
   bool may_be_torn(const WalkedSegment& walked, const Gap& gap) const;
   void tell(Damage damage, bool hold);
 
@@ -101,6 +102,7 @@ class Recovery {
   std::vector<WalkedSegment> walked_;                         // bulk first, then by sequence
   std::vector<SeenCommit> commits_;                           // in the order of the walk
   std::unordered_map<MessageId, size_t> commit_of_;           // the first instance
+  bool several_ = false;                                      // of some message
   std::map<uint64_t, std::pair<size_t, size_t>> commits_in_;  // sequence -> range of commits_
   std::vector<SeenMark> marks_;
   std::vector<SeenChunk> chunks_;  // of the segment being walked, by offset

@@ -62,7 +62,7 @@ def journals_alone(queue, journals, rate, flush):
 def measure(options, journals):
     with Rig() as rig:
         segment = 16 << 20
-        segments = max(32, 6 * journals + 2 + 16)
+        segments = max(32, 7 * journals + 2 + 16)
         queue = rig.dir / "queue"
         disk = None
         if options.directory:

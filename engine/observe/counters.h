@@ -55,6 +55,9 @@ class Counter {
   X(journal_batches, "batches written to the journal")                            \
   X(journal_flushes, "flushes of the journal")                                    \
   X(journal_bytes, "bytes written to the journal")                                \
+  X(compacted_messages, "messages moved out of segments that were mostly dead")   \
+  X(compacted_bytes, "bytes of those messages")                                   \
+  X(compacted_segments, "segments emptied by that")                               \
   X(loop_turns, "turns of the shard's loop (io_uring_enter)")                     \
   X(completions, "completions reaped")
 

@@ -64,11 +64,13 @@ constexpr bool is_relay_timer(uint8_t kind) {
 inline constexpr std::string_view held_reason = "held";
 inline constexpr std::string_view refused_reason = "refused: ";
 
-class Outbound {
+class Outbound final : public queue::Readers {
  public:
   Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops, observe::LogStream& log,
            observe::Alarms& alarms, observe::Counters& counters, uint64_t seed);
   ~Outbound();
+  // queue::Readers: a message that is being tried may be read at any time.
+  bool reads(queue::MessageId id) override { return is_being_tried(id); }
 
   void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
   // Of class relay.

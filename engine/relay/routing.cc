@@ -169,8 +169,8 @@ void Outbound::on_route_read(const io::Completion& completion) {
   if (!shutting_down_ && is_current(read.info.id, read.info.attempts, info) && !obey_wish(info)) {
     std::optional<Bytes> payload;
     if (completion.result >= 0 && static_cast<uint32_t>(completion.result) == read.length)
-      payload = queue::decode_record({read.window, read.length}, info.commit,
-                                     spool_.pool().life(info.commit.segment),
+      payload = queue::decode_record({read.window, read.length}, read.info.commit,
+                                     spool_.pool().life(read.info.commit.segment),
                                      queue::RecordType::commit, info.id);
     queue::CommitView commit;
     if (payload && commit.open(*payload))

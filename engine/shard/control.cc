@@ -254,6 +254,20 @@ bool Control::find(Shard& shard, queue::MessageId id, std::vector<spool::QueuedM
   return answered;
 }
 
+// The payload of its COMMIT. Compaction may have moved the message since the row was made.
+std::optional<Bytes> Control::commit_of(Shard& shard, spool::QueuedMessage& row) {
+  while (true) {
+    const queue::Extent extent = row.info.commit;
+    const auto commit =
+        reader_.record(extent, pool_.life(extent.segment), queue::RecordType::commit, row.info.id);
+    std::vector<spool::QueuedMessage> again;
+    if (commit || !find(shard, row.info.id, again) || again.empty() ||
+        again.front().info.commit == extent)
+      return commit;
+    row = std::move(again.front());
+  }
+}
+
 // False: a shard does not answer, or `visit` wants no more.
 bool Control::each(const Selection& selection, const Visit& visit) {
   for (auto& shard : shards_) {
@@ -265,10 +279,8 @@ bool Control::each(const Selection& selection, const Visit& visit) {
                                 : !find(*shard, selection.ids[next], rows))
         return false;
       if (next + 1 == selection.ids.size()) cursor = queue::Index::none;
-      for (const spool::QueuedMessage& row : rows) {
-        const queue::Extent& extent = row.info.commit;
-        const auto commit = reader_.record(extent, pool_.life(extent.segment),
-                                           queue::RecordType::commit, row.info.id);
+      for (spool::QueuedMessage& row : rows) {
+        const auto commit = commit_of(*shard, row);
         if (!commit) continue;  // gone by now
         if (!selection.domain.empty() && !spool::goes_to(row, *commit, selection.domain)) continue;
         if (!visit(*shard, row, *commit)) return false;

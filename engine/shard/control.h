@@ -64,6 +64,7 @@ class Control {
   bool each(const Selection& selection, const Visit& visit);
   bool page(Shard& shard, uint32_t& cursor, std::vector<spool::QueuedMessage>& into);
   bool find(Shard& shard, queue::MessageId id, std::vector<spool::QueuedMessage>& into);
+  std::optional<Bytes> commit_of(Shard& shard, spool::QueuedMessage& row);
 
   std::string path_;
   observe::LogStream& log_;

@@ -97,6 +97,7 @@ std::string Shard::Runtime::start() {
   outbound = std::make_unique<relay::Outbound>(loop, *spool, shard.shared_.next_hops, shard.log_,
                                                shard.shared_.alarms, shard.counters_,
                                                shard.shared_.epoch + shard.number_);
+  spool->use_readers(*outbound);
   shard.publish(shard.snapshot_);
   for (const queue::RecoveredMessage* message : shard.messages_) {
     if (!spool->journal().adopt(*message)) return "too many queued messages for one shard";
@@ -212,7 +213,7 @@ void Shard::Runtime::end_of_turn() {
   if (spool->journal().has_results()) loop.run_again();
   // While the journal is busy its completion leads here again; what it could not write now is tried
   // later.
-  if (const auto deadline = spool->journal().deadline(); deadline && !spool->journal().busy())
+  if (const auto deadline = spool->deadline(); deadline && !spool->journal().busy())
     loop.timers.arm(journal_timer, std::max(*deadline, loop.now() + milliseconds(100)));
   shard.counters_.queued.set(spool->index().unfinished());
   shard.counters_.recipients_queued.set(spool->index().pending_recipients());
@@ -240,6 +241,7 @@ void Shard::Runtime::begin_shutdown() {
   loop.timers.cancel(accept_timer);
   inbound->begin_shutdown();
   outbound->begin_shutdown();
+  spool->begin_shutdown();
   loop.timers.arm(shutdown_timer,
                   loop.now() + shard.snapshot_->settings->resources.shutdown_timeout);
 }

@@ -1,5 +1,8 @@
 #include "engine/spool/spool.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -49,7 +52,7 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
       messages_(blocks_.count() + messages_for_reading),
       index_(settings.index_capacity, pool.geometry().segment_count),
       batch_memory_(static_cast<std::byte*>(
-          std::aligned_alloc(queue::block_bytes, size_t{settings.batch_bytes} * 4))) {
+          std::aligned_alloc(queue::block_bytes, size_t{settings.batch_bytes} * 6))) {
   MX_ASSERT(batch_memory_ != nullptr);
   const auto buffer = [&](size_t i) {
     return MutableBytes{batch_memory_ + i * settings.batch_bytes, settings.batch_bytes};
@@ -60,15 +63,25 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
   bulk.stream = queue::Stream::bulk;
   bulk_ = std::make_unique<queue::Journal>(bulk, pool, bulk_port_, index_, buffer(2), buffer(3));
   journal_->use_bulk(*bulk_);
+  queue::JournalSettings cold = settings.journal;
+  cold.stream = queue::Stream::cold;
+  cold_ = std::make_unique<queue::Journal>(cold, pool, cold_port_, index_, buffer(4), buffer(5));
+  journal_->use_cold(*cold_);
   mail_port_.journal = journal_.get();
   bulk_port_.journal = bulk_.get();
+  cold_port_.journal = cold_.get();
+  compaction_ = std::make_unique<queue::Compaction>(
+      queue::CompactionSettings{.shard = settings.journal.shard}, *journal_, pool, index_);
   if (flushes_ == nullptr) return;
+  // The cold stream flushes by itself: mail must not wait for its writes.
   for (Port* port : {&mail_port_, &bulk_port_}) port->member.emplace(*flushes_, settings.wake);
 }
 
 Spool::~Spool() {
+  compaction_.reset();
   journal_.reset();
   bulk_.reset();
+  cold_.reset();
   std::free(batch_memory_);
 }
 
@@ -133,7 +146,10 @@ void Spool::on_completion(const io::Completion& completion) {
     flushes_->flushed(completion.result);
     return take_flushes();
   }
-  Port& port = kind == op_bulk_write || kind == op_bulk_flush ? bulk_port_ : mail_port_;
+  if (kind == op_compaction_read) return compaction_->on_read(completion.result);
+  Port& port = kind == op_bulk_write || kind == op_bulk_flush   ? bulk_port_
+               : kind == op_cold_write || kind == op_cold_flush ? cold_port_
+                                                                : mail_port_;
   if (kind == port.flush_op) return port.flushed(completion.result);
   MX_ASSERT(kind == port.write_op);
   port.pass_crash_point(1);
@@ -154,10 +170,35 @@ void Spool::report_failure() {
 }
 
 void Spool::pump() {
+  compact();
   journal_->pump(loop_.now());
   if (journal_->failed()) report_failure();
   for (Port* port : {&mail_port_, &bulk_port_})
     if (port->member) start_group_flush(flushes_->settled(*port->member));
+}
+
+void Spool::use_readers(queue::Readers& readers) {
+  journal_->use_readers(&readers);
+  compaction_->use_readers(&readers);
+}
+
+void Spool::compact() {
+  if (const auto read = compaction_->step(loop_.now(), loop_.wall()))
+    loop_.ring.read(files_.fd(read->segment), read->into, read->offset,
+                    {op_compaction_read, 0, read->segment});
+  if (const auto damaged = compaction_->take_damaged())
+    alarms_.raise(log_, "queue-damaged",
+                  fmt::format("message {}: {} (segment {} offset {}); it is left where it is",
+                              queue::to_text(damaged->id).view(), damaged->text, damaged->segment,
+                              damaged->offset));
+  counters_.compacted_messages.set(journal_->stats().moved);
+  counters_.compacted_bytes.set(journal_->stats().moved_bytes);
+  counters_.compacted_segments.set(compaction_->segments_emptied());
+}
+
+std::optional<Instant> Spool::deadline() const {
+  const auto a = journal_->deadline(), b = compaction_->deadline();
+  return a && b ? std::min(*a, *b) : a ? a : b;
 }
 
 void Spool::forget(uint32_t message_slot) {

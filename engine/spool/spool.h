@@ -1,6 +1,9 @@
 // engine/spool/spool.h - a shard's journal on its ring: performs the journal's writes and flushes,
 // holds the body memory, and keeps just accepted messages in it for immediate delivery.
 //
+// Beside new mail it moves what has lived long out of segments that are mostly dead
+// (queue/compaction.h), at low priority.
+//
 // Life of a body: received into blocks → copied into the journal's batch → flushed → (250) → sent
 // from the same blocks → blocks back. A message whose blocks are gone is read back from the
 // journal.
@@ -25,6 +28,7 @@
 #include "engine/spool/flush_group.h"
 #include "engine/spool/message.h"
 #include "engine/spool/segment_files.h"
+#include "queue/compaction.h"
 #include "queue/index.h"
 #include "queue/journal.h"
 
@@ -36,6 +40,9 @@ inline constexpr uint8_t op_journal_flush = 49;
 inline constexpr uint8_t op_bulk_write = 50;
 inline constexpr uint8_t op_bulk_flush = 51;
 inline constexpr uint8_t op_group_flush = 52;  // for all shards
+inline constexpr uint8_t op_cold_write = 53;
+inline constexpr uint8_t op_cold_flush = 54;
+inline constexpr uint8_t op_compaction_read = 55;
 constexpr bool is_spool_op(uint8_t kind) {
   return kind / 16 == 3;
 }
@@ -46,7 +53,7 @@ inline constexpr uint32_t messages_for_reading = 4096;
 
 struct SpoolSettings {
   queue::JournalSettings journal;
-  uint32_t batch_bytes = 1U << 20;  // each of two a stream
+  uint32_t batch_bytes = 1U << 20;  // each of two a stream; the cold one's are seldom touched
   uint64_t body_memory_bytes = 64ULL << 20;
   uint32_t index_capacity = 1'000'000;  // unfinished messages of the shard
   bool dsync = false;                   // each write is durable by itself (sync_probe.h)
@@ -68,13 +75,22 @@ class Spool {
   io::SlotPool<Message>& messages() { return messages_; }
   const SegmentFiles& files() const { return files_; }
 
-  // The kernel has a write or flush of ours.
-  bool busy() const { return journal_->busy() || bulk_->busy() || group_flush_; }
+  // The kernel has a write, flush or read of ours.
+  bool busy() const {
+    return journal_->busy() || bulk_->busy() || cold_->busy() || group_flush_ ||
+           compaction_->reading();
+  }
   void on_completion(const io::Completion& completion);
   // A flush that another shard made may be ours as well.
   void take_flushes();
-  // End of turn: starts what the journal has to write.
+  // End of turn: starts what the journal has to write, and what compaction has to read.
   void pump();
+  // When pump() has something to do though nothing else happens.
+  std::optional<Instant> deadline() const;
+  // Who reads messages back from the journal; before the first pump().
+  void use_readers(queue::Readers& readers);
+  // For an orderly end.
+  void begin_shutdown() { compaction_->stop(); }
   // True once after something was given back that sessions may wait for: a flush is done or blocks
   // are free.
   bool take_room_signal() { return std::exchange(room_, false); }
@@ -99,6 +115,7 @@ class Spool {
   };
   void report_failure();
   void start_group_flush(int fd);
+  void compact();
 
   io::Loop& loop_;
   const SegmentFiles& files_;
@@ -114,8 +131,11 @@ class Spool {
   std::byte* batch_memory_;
   Port mail_port_{*this, op_journal_write, op_journal_flush};
   Port bulk_port_{*this, op_bulk_write, op_bulk_flush};
+  Port cold_port_{*this, op_cold_write, op_cold_flush};
   std::unique_ptr<queue::Journal> bulk_;
+  std::unique_ptr<queue::Journal> cold_;
   std::unique_ptr<queue::Journal> journal_;
+  std::unique_ptr<queue::Compaction> compaction_;
   bool room_ = false;
   bool group_flush_ = false;  // one of all shards' is under way on our ring
   bool failure_reported_ = false;

@@ -122,7 +122,7 @@ with Rig() as rig:
     need = options.messages * (options.size + 1024) * 3 // 2 + (64 << 20)
     rig.configure(relayhost=f"[127.0.0.1]:{port}", ringmx_shards=options.shards,
                   ringmx_segment_size=(64 << 20 if need > 1 << 30 else 4 << 20),
-                  ringmx_queue_size_limit=(need >> 26) + 12 << 26)
+                  ringmx_queue_size_limit=(need >> 26) + 14 << 26)
     mx = rig.ringmx()
     wait_for(lambda: int(rig.run(BIN / "mxq", "-c", rig.dir, "--status", "--json").stdout
                          .split('"free_bytes":')[1].split(",")[0]) > need * 2 // 3,
