@@ -139,7 +139,7 @@ class Campaign:
             return
         if point == "shutdown-drain":
             mx.process.send_signal(signal.SIGTERM)
-        assert mx.wait(60) == CRASHED, (point, mx.text()[-2000:])
+        assert mx.wait(150) == CRASHED, (point, mx.text()[-2000:])
 
     def forget_logs(self):
         old = [p for p in self.rig.processes[:-4] if not p.running()]
