@@ -77,7 +77,8 @@ void add(Report& sum, const Report& one) {
   sum.operations += one.operations, sum.turns += one.turns, sum.errors += one.errors;
   sum.crashes += one.crashes, sum.wrong_reads += one.wrong_reads, sum.lives += one.lives;
   sum.mails += one.mails, sum.acknowledged += one.acknowledged, sum.delivered += one.delivered;
-  sum.twice += one.twice, sum.notices += one.notices, sum.held += one.held;
+  sum.twice += one.twice, sum.notices += one.notices, sum.letters += one.letters,
+      sum.held += one.held;
   sum.virtual_us += one.virtual_us;
 }
 
@@ -86,10 +87,11 @@ void print(const Report& sum, uint64_t scenarios) {
   std::printf(
       "%llu scenarios, %llu lives, %llu crashes, %.1f hours; %llu operations, %llu errors, %llu "
       "wrong reads; %llu messages offered, %llu acknowledged; %llu copies delivered, %llu of them "
-      "again; %llu notices, %llu held at the end\n",
+      "again; %llu notices, %llu letters to the postmaster, %llu held at "
+      "the end\n",
       u(scenarios), u(sum.lives), u(sum.crashes), static_cast<double>(sum.virtual_us) / 3.6e9,
       u(sum.operations), u(sum.errors), u(sum.wrong_reads), u(sum.mails), u(sum.acknowledged),
-      u(sum.delivered), u(sum.twice), u(sum.notices), u(sum.held));
+      u(sum.delivered), u(sum.twice), u(sum.notices), u(sum.letters), u(sum.held));
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 namespace mx::sim {
 namespace {
+constexpr std::string_view postmaster = "postmaster@mx.example.test";
+constexpr std::string_view letters_from = "double-bounce@";
 
 constexpr std::string_view domain = "@example.test";
 constexpr std::string_view mark = "X-Sim: ";
@@ -140,6 +142,10 @@ Ledger::Taken Ledger::taken(std::string_view from, const std::vector<std::string
     if (parse(each, 's', mail, recipient)) {
       if (!from.empty()) world_.wrong("a notice with a sender");
       take_notice(content);
+    } else if (each == postmaster) {
+      if (!from.starts_with(letters_from))
+        world_.wrong("a letter to the postmaster from " + std::string(from));
+      ++letters;
     } else if (!parse(each, 'u', mail, recipient)) {
       world_.wrong("delivered to nobody: " + each);
     } else {
@@ -179,6 +185,7 @@ void Ledger::lied_to(std::string_view address) {
 
 void Ledger::refused_sender(std::string_view from) {
   uint32_t mail = 0, unused = 0;
+  if (from.starts_with(letters_from)) return;
   if (!parse(from, 's', mail, unused)) return world_.wrong("mail from nobody");
   for (Recipient& each : mails_[mail].recipients) each.refused_for_good = true;
 }

@@ -91,7 +91,7 @@ class Ledger {
   // At the end. `held`: addresses that are still in the queue, held.
   void check(const std::vector<std::string>& held);
 
-  uint64_t acknowledged = 0, delivered = 0, twice = 0, notices = 0, told_of = 0;
+  uint64_t acknowledged = 0, delivered = 0, twice = 0, notices = 0, letters = 0, told_of = 0;
 
  private:
   struct Life {

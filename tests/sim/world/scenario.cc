@@ -271,7 +271,7 @@ void Scenario::live() {
   queue::adopt(recovered, pool);
   observe::Log log("mx", "postfix", "");
   observe::Alarms alarms;
-  relay::NextHops next_hops(100, world_.prng.next());
+  relay::NextHops next_hops(false, 100, world_.prng.next());
   session::ClientTable clients(200, world_.prng.next());
   const config::Settings& settings = *snapshots_[0]->settings;
   next_hops.get(settings.relay.relay_hosts);
@@ -413,6 +413,7 @@ void Scenario::end(const std::string& why) {
   report_.delivered = ledger_.delivered;
   report_.twice = ledger_.twice;
   report_.notices = ledger_.notices;
+  report_.letters = ledger_.letters;
   report_.virtual_us = world_.now.us - 1'000'000'000;
   std::snprintf(report_.wrong, sizeof report_.wrong, "%s", why.c_str());
   report_.done = true;
