@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ namespace {
 using namespace mx;
 using namespace mx::sim;
 
-constexpr unsigned time_most = 120;  // seconds of a scenario
+constexpr time_t time_most = 60;  // seconds of CPU for a scenario
 
 // Files that stand for segments: nothing is ever written to them.
 std::string segment_files(const std::string& under, uint32_t bytes, uint32_t count) {
@@ -57,7 +58,8 @@ bool run(Options options, const std::string& under, uint32_t outage_hours, Repor
   const pid_t child = ::fork();
   MX_ASSERT(child >= 0);
   if (child == 0) {
-    ::alarm(time_most);
+    const itimerval limit{{0, 0}, {time_most, 0}};
+    ::setitimer(ITIMER_PROF, &limit, nullptr);
     if (outage_hours > 0) Outage(options, seconds(3600) * outage_hours, report).run();
     Scenario(options, weather, report).run();
   }

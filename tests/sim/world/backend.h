@@ -38,7 +38,7 @@ class Backend {
   const BackendHabits& habits() const { return habits_; }
   bool knows(std::string_view address) const;
 
-  uint64_t attempts = 0, attempts_down = 0, at_once = 0, at_once_most = 0;
+  uint64_t attempts = 0, attempts_down = 0;
   std::function<void(const Ledger::Taken&)> on_taken;
 
  private:
