@@ -90,6 +90,14 @@ inline constexpr uint32_t next_hops_max = 64;
 // Addresses of one of them.
 inline constexpr uint32_t backends_max = 32;
 
+// DNS: records of an answer that are used, and aliases on the way to them (Postfix's limits).
+inline constexpr uint32_t dns_records_max = 100;
+inline constexpr uint32_t dns_aliases_max = 10;
+// Hosts of one MX answer whose addresses are looked up: the best.
+inline constexpr uint32_t mx_hosts_max = 32;
+// ringmx_dns_servers; the C library takes three of resolv.conf.
+inline constexpr uint32_t dns_servers_max = 8;
+
 // A compiled table: one key, one value. No address or name reaches the key's limit.
 inline constexpr uint32_t table_key_bytes_max = 1024;
 inline constexpr uint32_t table_value_bytes_max = config_line_bytes_max;

@@ -5,7 +5,7 @@ import re
 # A layer is a folder. It may include itself and what stands here; what is not listed is forbidden.
 BELOW = ["proto/base", "proto/smtp", "proto/mail", "proto/proxy", "maps", "queue", "tls"]
 # Inside the engine each room may use those before it.
-ENGINE = ["io", "observe", "config", "policy", "spool", "relay", "session", "shard"]
+ENGINE = ["io", "observe", "config", "dns", "policy", "spool", "relay", "session", "shard"]
 
 ARROWS = {
     "proto/base": [],
@@ -32,6 +32,7 @@ ARROWS["bench"] = ARROWS["tests"]
 OUTSIDE = [
     (r"liburing(/.*)?\.h|linux/io_uring\.h", ["engine/io"]),
     (r"wolfssl/.*", ["tls"]),
+    (r"ares(_.*)?\.h", ["engine/dns"]),
     (r"xxhash\.h", ["maps", "queue", "tests", "bench"]),
     (r"pcre2\.h", ["maps"]),
     # inet_pton and inet_ntop only: pure functions, the kernel's and Postfix's notion of an address.

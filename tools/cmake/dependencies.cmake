@@ -19,3 +19,13 @@ add_library(mx_liburing INTERFACE)
 target_link_libraries(mx_liburing INTERFACE PkgConfig::liburing)
 add_library(mx_jemalloc INTERFACE)
 target_link_libraries(mx_jemalloc INTERFACE PkgConfig::jemalloc)
+
+# What Debian 12 has too old, from source. The script fetches and builds it when it is not there yet,
+# with this preset's compiler and sanitizers.
+execute_process(
+  COMMAND ${CMAKE_SOURCE_DIR}/tools/libraries --compiler ${CMAKE_C_COMPILER} --sanitize "${RINGMX_SANITIZE}"
+  OUTPUT_VARIABLE RINGMX_LIBRARIES OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/libraries)
+add_library(mx_cares INTERFACE)
+target_include_directories(mx_cares SYSTEM INTERFACE ${RINGMX_LIBRARIES}/include)
+target_link_libraries(mx_cares INTERFACE ${RINGMX_LIBRARIES}/lib/libcares.a)
