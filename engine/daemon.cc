@@ -30,7 +30,7 @@
 #include "engine/policy/publisher.h"
 #include "engine/policy/snapshot.h"
 #include "engine/privileges.h"
-#include "engine/relay/next_hops.h"
+#include "engine/relay/lookups.h"
 #include "engine/reload.h"
 #include "engine/sandbox.h"
 #include "engine/shard/control.h"
@@ -46,7 +46,7 @@ namespace {
 constexpr int listen_backlog = 4096;
 // Pre-written before the first banner; the rest of the queue follows in the background.
 constexpr uint64_t first_segments_bytes = 1ULL << 30;
-constexpr Duration resolve_interval = seconds(60), queue_run_interval = seconds(60);
+constexpr Duration queue_run_interval = seconds(60);
 constexpr auto segment_retry = std::chrono::seconds(1);
 constexpr const char* crash_warning =
     "this is a test: ringmx will end there at once, as if by kill -9";
@@ -95,7 +95,6 @@ class Daemon {
     return false;
   }
   const config::Settings& settings() const { return *settings_; }
-  bool has_transport_maps() { return !publisher_.newest()->policy.transport_maps.empty(); }
 
   DaemonOptions options_;
   Failure failure_;
@@ -114,6 +113,7 @@ class Daemon {
   bool dsync_ = false;
   std::unique_ptr<spool::FlushGroup> flushes_;  // none: each journal flushes for itself
   std::unique_ptr<relay::NextHops> next_hops_;
+  std::unique_ptr<relay::Lookups> lookups_;
   std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::atomic<bool> all_shards_run_ = false;    // shards_ is complete
@@ -346,13 +346,15 @@ bool Daemon::recover() {
 
 bool Daemon::open_control() {
   const config::RelaySettings& relay = settings().relay;
-  next_hops_ =
-      std::make_unique<relay::NextHops>(relay.ordered, relay.backend_connections, random_u64());
+  next_hops_ = std::make_unique<relay::NextHops>(
+      relay,
+      relay::Self{settings().hostname, settings().listen, settings().domains.own_addresses,
+                  relay.default_port},
+      random_u64());
   next_hops_->on_change([this] { wake_shards(); });
-  relay::NextHop* const relay_hop = next_hops_->get(relay.relay_hosts);
-  next_hops_->get(relay.default_hosts);
-  const std::string unresolved = next_hops_->refresh(true);
-  if (!unresolved.empty()) stream_->line("master", "warning: relayhost: {}", unresolved);
+  relay::NextHop* const relay_hop = next_hops_->get(relay.relay_hosts, true);
+  next_hops_->get(relay.default_hosts, true);
+  lookups_ = std::make_unique<relay::Lookups>(*next_hops_, log_->make_stream());
   control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
                                               *pool_, *relay_hop, *next_hops_, publisher_, shards_);
   const std::string error = control_->bind();
@@ -492,22 +494,11 @@ void Daemon::serve() {
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&signals, signal);
-  const timespec interval{1, 0};
-  Instant looked_up = io::now();
   while (true) {
-    // A name that transport_maps brings up at any time is looked up within a second.
-    const bool names = next_hops_->has_names() || has_transport_maps();
-    const int signal =
-        names ? ::sigtimedwait(&signals, nullptr, &interval) : ::sigwaitinfo(&signals, nullptr);
+    const int signal = ::sigwaitinfo(&signals, nullptr);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) reloader_->reload();
     if (signal == SIGUSR1) log_->reopen();
-    if (signal < 0 && errno == EAGAIN) {
-      const bool all = io::now() - looked_up >= resolve_interval;
-      if (all) looked_up = io::now();
-      const std::string error = next_hops_->refresh(all);
-      if (!error.empty()) stream_->line("master", "warning: next hop: {}", error);
-    }
   }
 }
 
@@ -519,6 +510,7 @@ void Daemon::stop() {
   if (digest_) digest_->stop();  // while the shards still answer it
   for (std::thread& thread : threads_) thread.join();
   if (reloader_) reloader_->stop();
+  if (lookups_) lookups_->stop();
   if (segment_maker_.joinable()) segment_maker_.join();
   if (log_) log_->stop();
 }
@@ -543,6 +535,7 @@ int Daemon::run() {
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
     start_reloader();
+    lookups_->start();
     close_sandbox();
     serve();
   } else {

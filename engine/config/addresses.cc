@@ -143,11 +143,6 @@ std::expected<std::vector<NextHop>, std::string> parse_next_hops(std::string_vie
     if (word.empty()) return hops;
     auto hop = parse_next_hop(word, default_port, known_ports);
     if (!hop) return std::unexpected(std::move(hop.error()));
-    if (!hop->bracketed)
-      return std::unexpected(
-          fmt::format("\"{}\" asks for an MX look-up, which is not built yet; write [{}]:{} for "
-                      "the host itself",
-                      printable(word, shown_bytes_max), hop->host, hop->port));
     hops.push_back(std::move(*hop));
   }
 }

@@ -37,8 +37,8 @@ ListenAddress listen_address(const IpAddress& address, uint16_t port);
 std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16_t default_port,
                                                    std::string_view known_ports);
 
-// What relayhost and a transport's next hop may say, separated by commas or blanks; tried in order.
-// MX look-ups are not built yet: what asks for one is an error.
+// What relayhost and a transport's next hop may say, separated by commas or blanks. Without
+// brackets the host's MX is meant.
 std::expected<std::vector<NextHop>, std::string> parse_next_hops(std::string_view text,
                                                                  uint16_t default_port,
                                                                  std::string_view known_ports);

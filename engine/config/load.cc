@@ -85,6 +85,7 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_stressed(main_cf, host, settings, diagnostics);
   read_relay(values, settings);
   read_delivery(values, settings);
+  read_lookup(values, settings);
   read_domains(values, lists, settings);
   read_restrictions(values, lists, settings);
   read_codes(values, settings.codes);

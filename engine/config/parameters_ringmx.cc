@@ -13,6 +13,7 @@ constexpr Parameter rows[] = {
     acts("ringmx_backend_connections", Type::integer, "100"),
     acts("ringmx_body_cache", Type::integer, "67108864"),
     acts("ringmx_bounce", Type::text, "dsn"),
+    acts("ringmx_dns_servers", Type::text, ""),
     acts("ringmx_listen", Type::text, ""),
     acts("ringmx_max_sessions", Type::integer, "20000"),
     acts("ringmx_proxy_trusted", Type::text, ""),

@@ -10,8 +10,8 @@ namespace why {
 inline constexpr std::string_view always_ehlo =
     "EHLO is always tried first, and HELO when it is refused";
 inline constexpr std::string_view backend_addresses =
-    "mail goes to relayhost only: its addresses are tried in the resolver's order, no MX is looked "
-    "up";
+    "all addresses that a look-up finds share the mail by preference, each with a state of its "
+    "own: one that does not answer is left out until it does";
 inline constexpr std::string_view backend_deadline =
     "each reply of a backend has a time limit of its own";
 inline constexpr std::string_view bare_newline_exclusions =
@@ -77,6 +77,8 @@ inline constexpr std::string_view sasl =
     "used only with SASL, which is refused when it is switched on";
 inline constexpr std::string_view scheduling =
     "it tunes Postfix's queue manager; the schedule of ringmx waits by destination, not by message";
+inline constexpr std::string_view search_list =
+    "names are looked up as they stand, never with a search list";
 inline constexpr std::string_view stray_cr_lf =
     "a stray CR or LF is never passed on, whatever this says";
 inline constexpr std::string_view tables =
@@ -118,7 +120,7 @@ inline constexpr std::string_view reply_filters =
     "filters of replies and delivery status are not built yet";
 inline constexpr std::string_view resolve = "this way of resolving addresses is not built";
 inline constexpr std::string_view rewriting = "address rewriting is not built yet";
-inline constexpr std::string_view routing = "routing other than by relayhost is not built yet";
+inline constexpr std::string_view routing = "this way of routing is not built yet";
 inline constexpr std::string_view sasl_client = "SASL authentication to backends is not built";
 inline constexpr std::string_view sasl_server = "there is no SASL authentication: this is an MX";
 inline constexpr std::string_view saved_queue = "keeping delivered messages is not built";

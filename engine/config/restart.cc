@@ -36,6 +36,16 @@ void report_restart_needed(const Settings& started, const Settings& next,
   check("syslog_name", started.log.syslog_name == next.log.syslog_name);
   check("queue_directory", started.queue.directory == next.queue.directory);
   check("relayhost", same_next_hops(started, next));
+  const LookupSettings& asked = started.relay.lookup;
+  const LookupSettings& asks = next.relay.lookup;
+  check("ringmx_dns_servers", asked.servers == asks.servers);
+  check("smtp_host_lookup", asked.dns == asks.dns && asked.native == asks.native);
+  check("smtp_dns_support_level", asked.mx == asks.mx);
+  check("smtp_address_preference", asked.preference == asks.preference);
+  check("smtp_randomize_addresses", asked.randomize == asks.randomize);
+  check("smtp_defer_if_no_mx_address_found",
+        asked.defer_without_address == asks.defer_without_address);
+  check("ignore_mx_lookup_error", asked.ignore_mx_error == asks.ignore_mx_error);
   check("ringmx_backend_balance", started.relay.ordered == next.relay.ordered);
   check("ringmx_backend_connections",
         started.relay.backend_connections == next.relay.backend_connections);

@@ -14,6 +14,7 @@ void read_listen(Evaluator& values, Settings& settings);    // after read_identi
 void read_server(Evaluator& values, Settings& settings);    // after read_identity
 void read_relay(Evaluator& values, Settings& settings);     // after read_identity
 void read_delivery(Evaluator& values, Settings& settings);  // after read_relay
+void read_lookup(Evaluator& values, Settings& settings);    // after read_identity
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings);
 void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings);
 void read_codes(Evaluator& values, RejectCodes& codes);

@@ -127,7 +127,8 @@ void read_routes(Evaluator& values, RelaySettings& relay) {
   const bool missing = relay.relay_hosts.empty() || relay.default_hosts.empty();
   if (missing && values.list("relayhost").empty())
     values.error("relayhost",
-                 "is empty, and MX routing is not built yet: set relayhost = [host]:port");
+                 "is empty, and routing by the domain of each recipient is not built yet: set "
+                 "relayhost = name (by its MX), name:port or [host]:port");
 }
 
 std::optional<IpAddress> bind_address(Evaluator& values, std::string_view name, bool v6) {

@@ -57,7 +57,7 @@ struct ListenAddress {
 struct NextHop {
   std::string host;  // a name, or the text of an address; no brackets
   uint16_t port = 25;
-  bool bracketed = false;  // [host]: address look-up only; the only form that is routed now
+  bool bracketed = false;  // [host]: its addresses; else its MX
   bool is_address = false;
   IpAddress address;
   std::string text;  // "[host]:port": for logs and as the key of a destination
@@ -180,6 +180,20 @@ struct TransportLimits {
   bool operator==(const TransportLimits&) const = default;
 };
 
+enum class AddressPreference : uint8_t { any, ipv4, ipv6 };
+
+// How the names of next hops become addresses.
+struct LookupSettings {
+  std::vector<std::string> servers;  // ringmx_dns_servers, "addr:port"; empty: resolv.conf
+  bool mx = true;                    // false: smtp_dns_support_level = disabled
+  bool dns = true, native = false;   // smtp_host_lookup: for addresses
+  bool ipv4 = true, ipv6 = true;     // inet_protocols
+  bool randomize = true;             // smtp_randomize_addresses
+  AddressPreference preference = AddressPreference::any;  // smtp_address_preference
+  bool ignore_mx_error = false;                           // ignore_mx_lookup_error
+  bool defer_without_address = false;                     // smtp_defer_if_no_mx_address_found
+};
+
 struct RelaySettings {
   std::vector<NextHop> relayhost;  // tried in order
   // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
@@ -188,6 +202,7 @@ struct RelaySettings {
   std::string known_ports;     // known_tcp_ports
   uint16_t default_port = 25;  // smtp_tcp_port
   bool ipv4 = true, ipv6 = true;
+  LookupSettings lookup;
   std::optional<IpAddress> bind_address, bind_address6;  // smtp_bind_address, …6
   bool bind_address_enforce = false;
   uint32_t backend_connections = 100;     // ringmx_backend_connections: to one, over all shards

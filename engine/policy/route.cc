@@ -96,9 +96,8 @@ Route by_table(const Policy& policy, const ResolvedAddress& address, std::string
     return route;
   }
   route.own = false;
-  if (next_hop.empty())  // the domain itself, not relayhost
-    return answer(Route::Kind::retry, {4, 3, 5}, "an MX look-up is needed, which is not built yet");
-  if (!route.next_hop.assign(next_hop))
+  // Without one: the domain itself, not relayhost.
+  if (!route.next_hop.assign(next_hop.empty() ? address.domain() : next_hop))
     return answer(Route::Kind::retry, {4, 3, 5}, "the next hop in transport_maps is too long");
   return route;
 }

@@ -20,8 +20,10 @@ void Outbound::set_lanes(Destination& d) {
   const config::RelaySettings& relay = settings_->relay;
   d.lanes.set(*d.hop.backends(), relay.ipv4, relay.ipv6,
               [&](Lane& gone) { alarms_.clear(log_, alarm_of(*gone.backend)); });
-  if (d.lanes.up()) alarms_.clear(log_, alarm_of(d));
-  arm_health(loop_.now() + (d.lanes.empty() ? address_look : Duration{}));
+  if (d.lanes.up() || d.hop.refuses()) alarms_.clear(log_, alarm_of(d));
+  if (d.hop.refuses()) return route_anew(d);  // to its bounce
+  const bool unknown = d.lanes.empty() && d.hop.trouble() == nullptr;
+  arm_health(loop_.now() + (unknown ? address_look : Duration{}));
 }
 
 // Mail for it goes by what the configuration says, not by what an address happens to lead to: its
@@ -44,11 +46,8 @@ void Outbound::look_after_backends() {
   if (shutting_down_) return;
   const Duration interval = settings_->relay.check_interval;
   for (const auto& d : destinations_) {
-    if (d->lanes.empty() && work_waits(*d)) {
-      alarms_.raise(log_, alarm_of(*d),
-                    fmt::format("{}: no address of it is known, or none of inet_protocols; mail "
-                                "waits in the queue",
-                                d->hop.name()));
+    if (d->lanes.empty() && !d->hop.refuses()) {
+      if (d->hop.version() > 0 && work_waits(*d)) no_backends(*d);
       arm_health(loop_.now() + address_look);
     }
     if (!is_watched(*d)) continue;
@@ -69,6 +68,13 @@ void Outbound::look_after_backends() {
       if (period) open(*d, *lane, *period, true);
     }
   }
+}
+
+void Outbound::no_backends(Destination& d) {
+  const auto trouble = d.hop.trouble();
+  alarms_.raise(log_, alarm_of(d),
+                fmt::format("{}: {}; mail waits in the queue", d.hop.name(),
+                            trouble ? trouble->why : "it has no address of inet_protocols"));
 }
 
 void Outbound::arm_health(Instant at) {

@@ -1,41 +1,23 @@
 #include "engine/relay/next_hop.h"
 
-#include <netdb.h>
-
 #include <algorithm>
-#include <cstring>
 #include <ranges>
 
+#include "proto/base/assert.h"
 #include "proto/base/limits.h"
 
 namespace mx::relay {
 namespace {
 
-std::string candidate_text(const config::NextHop& host, const io::Endpoint& endpoint) {
-  std::string text = host.host + "[";
-  text += endpoint.ip_text().view();
-  return text + "]:" + std::to_string(host.port);
-}
-
-std::string resolve_name(const config::NextHop& host, uint32_t preference,
-                         std::vector<Candidate>& into) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  const int error =
-      ::getaddrinfo(host.host.c_str(), std::to_string(host.port).c_str(), &hints, &found);
-  if (error != 0) return host.text + ": " + ::gai_strerror(error);
-  for (const addrinfo* at = found; at; at = at->ai_next) {
-    Candidate candidate;
-    std::memcpy(&candidate.endpoint.address, at->ai_addr, at->ai_addrlen);
-    candidate.endpoint.length = at->ai_addrlen;
-    candidate.text = candidate_text(host, candidate.endpoint);
-    candidate.preference = preference;
-    into.push_back(std::move(candidate));
-  }
-  ::freeaddrinfo(found);
-  return "";
+Candidate candidate_of(const Target& target) {
+  Candidate candidate;
+  const std::string ip = to_string(target.address);
+  const auto endpoint = io::parse_endpoint(ip, target.port);
+  MX_ASSERT(endpoint.has_value());
+  candidate.endpoint = *endpoint;
+  candidate.text = target.host + "[" + ip + "]:" + std::to_string(target.port);
+  candidate.preference = target.rank;
+  return candidate;
 }
 
 }  // namespace
@@ -53,25 +35,23 @@ NextHop::NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t conn
   }
 }
 
-std::string NextHop::resolve() {
-  std::vector<Candidate> found;
-  std::string errors;
-  for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    const config::NextHop& host = hosts_[i];
-    const uint32_t preference = ordered_ ? i : 0;
-    if (!host.is_address) {
-      const std::string error = resolve_name(host, preference, found);
-      if (!error.empty()) errors += (errors.empty() ? "" : "; ") + error;
-      continue;
-    }
-    const auto endpoint = io::parse_endpoint(host.host, host.port);
-    if (endpoint)
-      found.push_back({*endpoint, candidate_text(host, *endpoint), preference});
-    else
-      errors += endpoint.error();
+bool NextHop::take(const Targets& targets) {
+  const uint32_t before = version();
+  std::shared_ptr<const Trouble> trouble;
+  if (targets.list.empty()) {
+    if (targets.code.status == 4 && !backends()->empty()) return false;
+    const bool waits = targets.code.status == 5 && configured_;
+    trouble = std::make_shared<const Trouble>(
+        Trouble{waits ? smtp::EnhancedCode{4, 3, 5} : targets.code, targets.why});
   }
-  if (!found.empty()) set_backends(found);
-  return errors;
+  std::vector<Candidate> found;
+  for (const Target& target : targets.list) found.push_back(candidate_of(target));
+  set_backends(found);
+  const auto old = trouble_.exchange(trouble);
+  refuses_.store(trouble != nullptr && trouble->code.status == 5, std::memory_order_release);
+  const bool same = old == nullptr ? trouble == nullptr : trouble != nullptr && *old == *trouble;
+  if (!same) version_.fetch_add(1, std::memory_order_release);
+  return version() != before;
 }
 
 // The text says address and port, and so who it is. The first of several alike counts.

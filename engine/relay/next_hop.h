@@ -8,7 +8,10 @@
 // When connections are scarce, a shard that has work and none is hungry: one of another shard is
 // handed over once it has been used for a while, and meanwhile only the hungry get one.
 //
-// Threads: all functions from any thread; resolve() and set_backends() from one at a time.
+// Where the backends come from is lookup.h; take() brings what was found. A backend that stays
+// keeps its state and its connections, and while look-ups fail the old ones stay.
+//
+// Threads: all functions from any thread; take() from one at a time.
 #pragma once
 
 #include <atomic>
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "engine/relay/backend.h"
+#include "engine/relay/lookup.h"
 
 namespace mx::relay {
 
@@ -31,15 +35,27 @@ class NextHop {
   NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t connections_max,
           uint64_t seed);
 
-  // Looks the hosts' addresses up (blocking: the main thread's work, or before the shards run).
-  // When nothing is found the old list stays. Returns what went wrong, empty when all is well.
-  std::string resolve();
-  bool needs_resolving() const { return has_names_; }
-  // What a look-up has found. A backend that stays keeps its state and its connections.
+  bool has_names() const { return has_names_; }
+  const std::vector<config::NextHop>& hosts() const { return hosts_; }
+  bool ordered() const { return ordered_; }
+  // What a look-up has found. True: something is another.
+  bool take(const Targets& targets);
   void set_backends(const std::vector<Candidate>& found);
+  // main.cf names it: what a look-up says for good may be a slip there, and bounces nothing.
+  void set_configured() { configured_ = true; }
+
+  // Why there are no backends; nullptr: there are, or nothing is known yet. Status 5: mail for it
+  // can't be delivered.
+  struct Trouble {
+    smtp::EnhancedCode code;
+    std::string why;
+    bool operator==(const Trouble&) const = default;
+  };
+  std::shared_ptr<const Trouble> trouble() const { return trouble_.load(); }
+  bool refuses() const { return refuses_.load(std::memory_order_acquire); }  // status 5
 
   BackendList backends() const { return backends_.load(); }
-  // Is another when backends() is another.
+  // Is another when backends() or trouble() is another.
   uint32_t version() const { return version_.load(std::memory_order_acquire); }
   bool up() const;
   const std::string& name() const { return name_; }
@@ -76,6 +92,8 @@ class NextHop {
   uint64_t seed_;
   // shared
   std::atomic<BackendList> backends_;
+  std::atomic<std::shared_ptr<const Trouble>> trouble_;
+  std::atomic<bool> configured_{false}, refuses_{false};
   std::atomic<uint32_t> version_{0};
   std::atomic<uint32_t> limit_{0}, connections_{0};
   std::atomic<int32_t> hungry_{0}, handed_{0};  // handed_: on their way to the hungry

@@ -181,6 +181,7 @@ class Outbound final : public queue::Readers {
   void probe_due(Destination& d);
   void look_after_backends();
   void arm_health(Instant at);
+  void no_backends(Destination& d);
   void went_down(Destination& d, const Backend& backend, std::string_view why);
   void went_up(Destination& d, const Backend& backend);
   std::string alarm_of(const Destination& d) const;
@@ -188,7 +189,8 @@ class Outbound final : public queue::Readers {
   void see_to_hunger(Destination& d);
   // routes
   void set_next_hops();
-  Destination* destination(const std::vector<config::NextHop>& hosts);
+  Destination* destination(const std::vector<config::NextHop>& hosts, bool configured);
+  void route_anew(Destination& d);
   Destination* find_destination(const policy::Route& route);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();

@@ -32,21 +32,24 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   single_ = relay_ == default_ && snapshot_->policy.transport_maps.empty();
   named_.clear();  // known_tcp_ports may be another
   if (!moved) return;
-  // The old next hop may be dead for good: what waits for it is routed anew.
-  for (const auto& d : destinations_) {
-    for (auto* list : d->works) {
-      incoming_.insert(incoming_.end(), list->begin(), list->end());
-      list->clear();
-    }
-    for (const queue::Turn& turn : std::exchange(d->retries, {})) schedule_.add_ready(turn);
+  // The old next hop may be dead for good.
+  for (const auto& d : destinations_) route_anew(*d);
+}
+
+// What waits for it.
+void Outbound::route_anew(Destination& d) {
+  for (auto* list : d.works) {
+    incoming_.insert(incoming_.end(), list->begin(), list->end());
+    list->clear();
   }
+  for (const queue::Turn& turn : std::exchange(d.retries, {})) schedule_.add_ready(turn);
 }
 
 // Where both classes lead to one next hop, the transport of class relay has its limits.
 void Outbound::set_next_hops() {
   const config::RelaySettings& settings = settings_->relay;
-  Destination* const relay = destination(settings.relay_hosts);
-  Destination* const other = destination(settings.default_hosts);
+  Destination* const relay = destination(settings.relay_hosts, true);
+  Destination* const other = destination(settings.default_hosts, true);
   if (relay == nullptr || other == nullptr) {
     log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
   } else {
@@ -61,8 +64,9 @@ void Outbound::set_next_hops() {
 }
 
 // nullptr: there are too many.
-Outbound::Destination* Outbound::destination(const std::vector<config::NextHop>& hosts) {
-  NextHop* const hop = next_hops_.get(hosts);
+Outbound::Destination* Outbound::destination(const std::vector<config::NextHop>& hosts,
+                                             bool configured) {
+  NextHop* const hop = next_hops_.get(hosts, configured);
   if (hop == nullptr) return nullptr;
   for (const auto& d : destinations_)
     if (&d->hop == hop) return d.get();
@@ -84,7 +88,7 @@ Outbound::Destination* Outbound::find_destination(const policy::Route& route) {
   Destination* found = nullptr;
   if (!hosts)
     log_.line("smtp", "warning: transport_maps: {}", observe::Peer{hosts.error()});
-  else if (!hosts->empty() && (found = destination(*hosts)) == nullptr)
+  else if (!hosts->empty() && (found = destination(*hosts, false)) == nullptr)
     log_.line("smtp", "warning: transport_maps: more than {} next hops", limits::next_hops_max);
   if (found != nullptr && found != relay_ && found != default_)
     found->hop.set_limits(relay.limits(route.relay));
@@ -99,6 +103,16 @@ policy::Route Outbound::route_of(std::string_view address, Destination** to) {
   if (maps::unquote_address(internal, address)) {
     route = policy::route(snapshot_->policy, internal.view());
     if (route.kind == Kind::hop) *to = find_destination(route);
+    if (*to != nullptr && (*to)->hop.refuses()) {
+      const auto trouble = std::exchange(*to, nullptr)->hop.trouble();
+      if (trouble != nullptr && trouble->code.status == 5) {
+        route.kind = Kind::error;
+        route.enhanced = trouble->code;
+        const bool fits = route.text.assign(trouble->why.substr(0, route.text.capacity()));
+        MX_ASSERT(fits);
+        return route;
+      }
+    }
     if (*to != nullptr) {
       if (!route.own) return route;
       // The class's transport decides on the recipient limit.
@@ -110,7 +124,8 @@ policy::Route Outbound::route_of(std::string_view address, Destination** to) {
   if (route.kind != Kind::hop) return route;
   route.kind = Kind::retry;
   route.enhanced = {4, 3, 5};
-  const bool fits = route.text.assign("its next hop can't be used (an MX look-up, or bad syntax)");
+  const bool fits =
+      route.text.assign("its next hop can't be used: bad syntax, or too many of them");
   MX_ASSERT(fits);
   return route;
 }

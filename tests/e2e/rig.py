@@ -117,12 +117,12 @@ class Process:
 class Sink(Process):
     """mxsink, with what it recorded."""
 
-    def __init__(self, rig, port=0, arguments=(), name="sink"):
+    def __init__(self, rig, port=0, arguments=(), name="sink", address="127.0.0.1"):
         self.ledger = rig.dir / f"{name}.ledger"
         self.store = rig.dir / "store"
         self.store.mkdir(exist_ok=True)
         super().__init__(rig, "mxsink", [BIN / "mxsink", "--json", "--ledger", self.ledger,
-                                         *arguments, f"127.0.0.1:{port}", "1024"])
+                                         *arguments, f"{address}:{port}", "1024"])
         first = wait_for(lambda: self.lines("^listening on") or not self.running(), "mxsink up")
         assert self.running(), self.text()
         self.port = int(first[0].rsplit(":", 1)[1])
@@ -290,8 +290,8 @@ class Rig:
     def ringmx(self, **options):
         return Ringmx(self, **options)
 
-    def mxsink(self, *arguments, port=0, name="sink"):
-        return Sink(self, port, arguments, name)
+    def mxsink(self, *arguments, port=0, name="sink", address="127.0.0.1"):
+        return Sink(self, port, arguments, name, address)
 
     def process(self, name, *command, **options):
         return Process(self, name, command, **options)

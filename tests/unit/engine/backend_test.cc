@@ -232,13 +232,36 @@ config::NextHop host(const std::string& ip) {
   return hop;
 }
 
-TEST(NextHopTest, PreferencesAreTheOrderIfThatIsAskedFor) {
-  for (const bool ordered : {false, true}) {
-    NextHop hop({host("127.0.0.1"), host("127.0.0.2")}, ordered, 10, 1);
-    EXPECT_EQ(hop.resolve(), "");
-    ASSERT_EQ(hop.backends()->size(), 2U);
-    EXPECT_EQ((*hop.backends())[1]->preference(), ordered ? 1U : 0U);
-  }
+TEST(NextHopTest, TakesWhatALookUpSays) {
+  NextHop hop({host("127.0.0.1")}, false, 10, 1);
+  Targets found;
+  found.list.push_back({*parse_ip_address("192.0.2.1"), 26, "a.example", 3});
+  EXPECT_TRUE(hop.take(found));
+  ASSERT_EQ(hop.backends()->size(), 1U);
+  EXPECT_EQ(hop.backends()->front()->text(), "a.example[192.0.2.1]:26");
+  EXPECT_EQ(hop.backends()->front()->preference(), 3U);
+  EXPECT_FALSE(hop.take(found));
+  Targets failure;
+  failure.code = {4, 4, 3};
+  failure.why = "not now";
+  EXPECT_FALSE(hop.take(failure));  // what was known stays
+  EXPECT_EQ(hop.backends()->size(), 1U);
+  Targets no_such_name;
+  no_such_name.code = {5, 4, 4};
+  no_such_name.why = "there is none";
+  EXPECT_TRUE(hop.take(no_such_name));
+  EXPECT_TRUE(hop.backends()->empty());
+  EXPECT_TRUE(hop.refuses());
+  EXPECT_EQ(hop.trouble()->why, "there is none");
+  EXPECT_TRUE(hop.take(failure));
+  EXPECT_FALSE(hop.refuses());
+  EXPECT_EQ(hop.trouble()->code, failure.code);
+  hop.set_configured();  // a slip in main.cf bounces nothing
+  EXPECT_TRUE(hop.take(no_such_name));
+  EXPECT_FALSE(hop.refuses());
+  EXPECT_EQ(hop.trouble()->code, (smtp::EnhancedCode{4, 3, 5}));
+  EXPECT_TRUE(hop.take(found));
+  EXPECT_EQ(hop.trouble(), nullptr);
 }
 
 TEST(NextHopTest, ABackendThatStaysKeepsItsState) {

@@ -141,10 +141,34 @@ TEST(Load, ReadsATransportInFrontOfRelayhostAndSaysSo) {
   EXPECT_TRUE(says(result, "main.cf:2: warning: relayhost: \"smtp:[a.example]:2525\" is read as"));
 }
 
+TEST(Load, HowNamesAreLookedUp) {
+  const Settings settings = settings_of(
+      "mydestination =\nrelayhost = a.example:26\ninet_protocols = ipv4\n"
+      "ringmx_dns_servers = 192.0.2.53, [2001:db8::53]:5353 2001:db8::54\n"
+      "smtp_host_lookup = dns, native\nsmtp_address_preference = ipv6\n"
+      "smtp_randomize_addresses = no\nsmtp_defer_if_no_mx_address_found = yes\n"
+      "ignore_mx_lookup_error = yes\n");
+  EXPECT_EQ(settings.relay.relayhost.at(0).text, "a.example:26");
+  const LookupSettings& lookup = settings.relay.lookup;
+  EXPECT_EQ(lookup.servers, (std::vector<std::string>{"192.0.2.53:53", "[2001:db8::53]:5353",
+                                                      "[2001:db8::54]:53"}));
+  EXPECT_TRUE(lookup.mx && lookup.dns && lookup.native && lookup.ipv4 && !lookup.ipv6);
+  EXPECT_TRUE(!lookup.randomize && lookup.defer_without_address && lookup.ignore_mx_error);
+  EXPECT_EQ(lookup.preference, AddressPreference::ipv6);
+  const LookupSettings off = settings_of(minimal + "disable_dns_lookups = yes\n").relay.lookup;
+  EXPECT_TRUE(!off.mx && !off.dns && off.native);
+  const LookupSettings on =
+      settings_of(minimal + "disable_dns_lookups = yes\nsmtp_dns_support_level = enabled\n")
+          .relay.lookup;
+  EXPECT_TRUE(on.mx && on.dns && !on.native);
+  EXPECT_TRUE(refuses(minimal + "ringmx_dns_servers = ns.example\n",
+                      "main.cf:3: ringmx_dns_servers: \"ns.example\" is not addr or addr:port"));
+  EXPECT_TRUE(refuses(minimal + "smtp_host_lookup = hosts\n", "main.cf:3: smtp_host_lookup"));
+  EXPECT_TRUE(refuses(minimal + "smtp_dns_support_level = x\n", "main.cf:3: smtp_dns_support"));
+}
+
 TEST(Load, RefusesRoutesThatAreNotBuilt) {
   EXPECT_TRUE(refuses("mydestination =\n", "relayhost: is empty"));
-  EXPECT_TRUE(refuses("mydestination =\nrelayhost = a.example:25\n",
-                      "main.cf:2: relayhost: \"a.example:25\" asks for an MX look-up"));
   EXPECT_TRUE(refuses(minimal + "relay_transport = lmtp:unix:/x\n", "main.cf:3: relay_transport"));
   EXPECT_TRUE(refuses(minimal + "default_transport = error:x\n", "main.cf:3: default_transport"));
 }
