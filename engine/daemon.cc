@@ -324,7 +324,8 @@ bool Daemon::recover() {
   recovered_ = queue::recover(*files_, files_->geometry());
   const Duration took = io::now() - begin;
   if (!recovered_.refusal.empty())
-    return fail(EX_DATAERR, files_->directory() + ": " + recovered_.refusal);
+    return fail(EX_DATAERR,
+                files_->path_of(recovered_.refused_segment) + ": " + recovered_.refusal);
   io::crash_point(io::CrashPoint::recovered);
   queue::adopt(recovered_, *pool_);
   stream_->line(

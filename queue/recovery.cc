@@ -49,7 +49,8 @@ bool Recovery::read_faces() {
             {.segment = segment, .header = face.header, .header_lost = face.header_lost});
         break;
       case SegmentFace::Kind::refused:
-        result_.refusal = "segment " + std::to_string(segment) + ": " + face.text;
+        result_.refusal = face.text;
+        result_.refused_segment = segment;
         return false;
       case SegmentFace::Kind::unreadable:
         out.state = SegmentState::poisoned;

@@ -75,6 +75,7 @@ struct Recovered {
   MessageId largest_id;
   uint64_t largest_sequence = 0;
   std::string refusal;  // not empty: do not start (other version or geometry)
+  uint32_t refused_segment = 0;
 };
 
 // What to look at: full segments by their footers, the others record by record; or everything

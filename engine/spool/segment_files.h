@@ -44,11 +44,11 @@ class SegmentFiles final : public queue::SegmentReader {
   int fd(uint32_t segment) const { return fds_[segment].get(); }
   const queue::Geometry& geometry() const { return geometry_; }
   const std::string& directory() const { return directory_; }
+  std::string path_of(uint32_t segment) const;
 
   int64_t read(uint32_t segment, uint32_t offset, MutableBytes into) override;
 
  private:
-  std::string path_of(uint32_t segment) const;
   std::expected<void, std::string> open_segment(uint32_t segment, bool read_only);
   std::expected<void, std::string> make_segment(uint32_t segment);
   std::expected<void, std::string> check_no_segment_from(uint32_t count) const;

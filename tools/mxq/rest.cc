@@ -38,7 +38,8 @@ QueueAtRest::QueueAtRest(const config::Settings& settings, Access access, queue:
     throw Unavailable(opened.error());
   recovered_ = queue::recover(files_, files_.geometry(), verify);
   if (!recovered_.refusal.empty())
-    throw std::runtime_error(files_.directory() + ": " + recovered_.refusal);
+    throw std::runtime_error(files_.path_of(recovered_.refused_segment) + ": " +
+                             recovered_.refusal);
 }
 
 void QueueAtRest::each(const Choice& choice,
