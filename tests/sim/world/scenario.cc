@@ -271,11 +271,11 @@ void Scenario::live() {
   queue::adopt(recovered, pool);
   observe::Log log("mx", "postfix", "");
   observe::Alarms alarms;
-  relay::NextHops next_hops(false, 100, world_.prng.next());
+  relay::NextHops next_hops(snapshots_[0]->settings->relay, {}, world_.prng.next());
   session::ClientTable clients(200, world_.prng.next());
   const config::Settings& settings = *snapshots_[0]->settings;
-  next_hops.get(settings.relay.relay_hosts);
-  next_hops.get(settings.relay.default_hosts);
+  next_hops.get(settings.relay.relay_hosts, true);
+  next_hops.get(settings.relay.default_hosts, true);
   const shard::Shared shared{
       .log = log,
       .alarms = alarms,
