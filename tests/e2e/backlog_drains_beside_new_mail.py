@@ -9,4 +9,4 @@ import sys
 
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "faults/backlog.py"
 
-subprocess.run([sys.executable, PROGRAM, "4000", "--idle", "1", "--shards", "1"], check=True, timeout=250)
+subprocess.run([sys.executable, PROGRAM, "4000", "--idle", "1"], check=True, timeout=250)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "faults/outage.py"
-SHORT = ("--factor", "3600", "--rate", "300", "--shards", "1")
+SHORT = ("--factor", "3600", "--rate", "300")
 
 runs = [subprocess.Popen([sys.executable, PROGRAM, "--kind", kind, *SHORT], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -28,6 +28,7 @@ struct Weather {
   uint32_t deliver_percent = 60;  // chance that a step delivers something
   uint32_t abandon_percent = 5;
   uint32_t bytes_max = 3000;      // of a usual message
+  bool astray = false;            // writes may hit the wrong place: what is read may be gone
   uint32_t compact_percent = 50;  // chance that a step does something for compaction
 };
 Weather draw_weather(Prng& prng);

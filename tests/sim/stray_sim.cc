@@ -86,6 +86,7 @@ std::string Scenario::judge(Disk& disk, Oracle& oracle, queue::Recovered& found,
 std::string Scenario::run() {
   weather_ = draw_weather(prng_);
   weather_.faults.garbage_percent = 0;
+  weather_.astray = true;
   Disk disk(weather_.segment_bytes, weather_.segment_count, weather_.faults);
   if (fronts_) disk.stray_fronts();
   Oracle oracle;

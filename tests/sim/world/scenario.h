@@ -42,7 +42,8 @@ struct Report {
   bool done = false;
   uint64_t hash = 0;
   uint64_t operations = 0, turns = 0, errors = 0, crashes = 0, wrong_reads = 0, lives = 0;
-  uint64_t mails = 0, acknowledged = 0, delivered = 0, twice = 0, notices = 0, letters = 0, held = 0;
+  uint64_t mails = 0, acknowledged = 0, delivered = 0, twice = 0, notices = 0, letters = 0,
+           held = 0;
   int64_t virtual_us = 0;
   char wrong[2000] = "";
 };
