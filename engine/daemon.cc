@@ -279,13 +279,7 @@ bool Daemon::open_queue() {
                                  static_cast<uint32_t>(queue.size_limit / queue.segment_size)};
   const uint32_t shards = settings().resources.shards;
   const uint32_t reserve = queue::SegmentPool::reserve_min(shards);
-  if (!queue::is_valid(geometry) ||
-      geometry.segment_count < queue::SegmentPool::segments_min(shards))
-    return fail(EX_CONFIG,
-                fmt::format("{}/main.cf: ringmx_queue_size_limit = {} holds {} segments of "
-                            "ringmx_segment_size = {}; {} shards need at least {}",
-                            options_.config_directory, queue.size_limit, geometry.segment_count,
-                            queue.segment_size, shards, queue::SegmentPool::segments_min(shards)));
+  MX_ASSERT(queue::is_valid(geometry));  // load() has seen to it
   files_ = std::make_unique<spool::SegmentFiles>(queue.directory, geometry);
   if (auto opened = files_->open(false); !opened) return fail(EX_CANTCREAT, opened.error());
   const auto first = static_cast<uint32_t>(
@@ -506,9 +500,9 @@ void Daemon::serve() {
 void Daemon::stop() {
   stopping_ = true;
   if (stream_) stream_->line("master", "terminating");
+  if (digest_) digest_->stop();  // while the shards still answer it
   for (auto& shard : shards_) shard->post([](shard::Shard& s) { s.begin_shutdown(); });
   if (control_) control_->stop();
-  if (digest_) digest_->stop();  // while the shards still answer it
   for (std::thread& thread : threads_) thread.join();
   if (reloader_) reloader_->stop();
   if (lookups_) lookups_->stop();

@@ -46,7 +46,7 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
       std::min<uint64_t>(settings.queue.segment_size / 4, limits::journal_batch_bytes_max);
   budget.buffers =
       shards * (rings + uint64_t{limits::receive_buffers} * limits::receive_buffer_bytes +
-                4 * batch + limits::log_stream_bytes) +
+                6 * batch + limits::log_stream_bytes) +
       4 * limits::log_stream_bytes;  // the other threads'
   const uint64_t blocks = r.body_cache_bytes / limits::body_block_bytes;
   budget.bodies = shards * (r.body_cache_bytes + blocks * (sizeof(spool::Message) + 64));

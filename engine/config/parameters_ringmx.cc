@@ -22,7 +22,7 @@ constexpr Parameter rows[] = {
     acts("ringmx_queue_size_limit", Type::integer, "1073741824"),
     acts("ringmx_queue_sync", Type::text, "auto"),
     acts("ringmx_sandbox", Type::boolean, "yes"),
-    acts("ringmx_segment_size", Type::integer, "67108864"),
+    acts("ringmx_segment_size", Type::integer, "16777216"),
     acts("ringmx_shards", Type::integer, "0"),
     acts("ringmx_shutdown_timeout", Type::time, "10s"),
 };

@@ -10,6 +10,7 @@
 #include "engine/config/sections.h"
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
+#include "queue/segment_pool.h"
 
 namespace mx::config {
 
@@ -19,8 +20,6 @@ constexpr Duration time_max = seconds(INT32_MAX);
 constexpr uint64_t bounce_size_max = 10U << 20;  // a notice is made in memory
 constexpr uint64_t segment_bytes_min = 64ULL << 10, segment_bytes_max = 1ULL << 30;
 constexpr uint64_t queue_bytes_max = 1ULL << 50;
-// Fewer segments than this leave no room for compaction beside what is written.
-constexpr uint64_t segments_min = 4;
 constexpr uint64_t body_cache_min = 1ULL << 20;  // a few dozen bodies under way at once
 constexpr uint32_t shards_max = 1024;
 constexpr uint32_t sessions_max = 1'000'000;
@@ -206,9 +205,6 @@ void read_queue(Evaluator& values, Settings& settings) {
   if (!std::has_single_bit(queue.segment_size))
     values.error("ringmx_segment_size", "must be a power of two");
   queue.size_limit = values.integer("ringmx_queue_size_limit", 0, queue_bytes_max);
-  if (queue.size_limit < segments_min * queue.segment_size)
-    values.error("ringmx_queue_size_limit",
-                 fmt::format("must be at least {} times ringmx_segment_size", segments_min));
   if (queue.size_limit / queue.segment_size > limits::queue_segments_max)
     values.error("ringmx_segment_size",
                  fmt::format("is too small: the queue would have more than {} segments",
@@ -268,10 +264,31 @@ void read_bounces(Evaluator& values, BounceSettings& bounces) {
     values.error("ringmx_bounce", fmt::format("\"{}\": dsn or quarantine", printable(instead)));
 }
 
+// One a core, as far as the queue has segments for their journals.
+void read_shards(Evaluator& values, const QueueSettings& queue, uint32_t& shards) {
+  using queue::SegmentPool;
+  constexpr std::string_view limit = "ringmx_queue_size_limit";
+  const uint64_t segments = queue.size_limit / queue.segment_size;
+  const uint32_t wanted = shards == 0 ? std::min(values.host().cores, shards_max) : shards;
+  uint32_t most = wanted;
+  while (most > 0 && SegmentPool::segments_min(most) > segments) --most;
+  if (most == 0 || (most < wanted && shards != 0))
+    values.error(limit, fmt::format("holds {} segments of ringmx_segment_size = {}; {} shards need "
+                                    "at least {}",
+                                    segments, queue.segment_size, std::max(1U, shards),
+                                    SegmentPool::segments_min(std::max(1U, shards))));
+  else if (most < wanted)
+    values.warning(limit, fmt::format("has room for {} of {} shards (one a core) only; {} of "
+                                      "them need {} bytes",
+                                      most, wanted, wanted,
+                                      SegmentPool::segments_min(wanted) * queue.segment_size));
+  shards = std::max(1U, most);
+}
+
 void read_resources(Evaluator& values, Settings& settings) {
   ResourceSettings& resources = settings.resources;
   resources.shards = values.small_integer("ringmx_shards", 0, shards_max);
-  if (resources.shards == 0) resources.shards = std::min(values.host().cores, shards_max);
+  read_shards(values, settings.queue, resources.shards);
   resources.body_cache_bytes = values.integer("ringmx_body_cache", body_cache_min, 1ULL << 40);
   resources.sessions_max = values.small_integer("ringmx_max_sessions", 1, sessions_max);
   resources.sandbox = values.boolean("ringmx_sandbox");

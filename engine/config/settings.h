@@ -139,7 +139,7 @@ enum class QueueFlush : uint8_t { automatic, each, together };
 
 struct QueueSettings {
   std::string directory;                     // queue_directory
-  uint64_t segment_size = 64ULL << 20;       // ringmx_segment_size
+  uint64_t segment_size = 16ULL << 20;       // ringmx_segment_size
   uint64_t size_limit = 1ULL << 30;          // ringmx_queue_size_limit
   QueueSync sync = QueueSync::automatic;     // ringmx_queue_sync
   QueueFlush flush = QueueFlush::automatic;  // ringmx_queue_flush

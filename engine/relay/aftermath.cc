@@ -32,9 +32,6 @@ void Outbound::note_refused(const queue::MessageInfo& info, uint32_t recipient,
 // Its sender wants to know that it went to others; it is no recipient itself.
 void Outbound::note_alias(const queue::MessageInfo& info, uint32_t recipient,
                           mail::AliasNote note) {
-  if (const std::vector<NoticeRow>* const rows = notices_.rows(info.id); rows != nullptr)
-    for (const NoticeRow& row : *rows)
-      if (row.recipient == recipient) return;  // on the way to another next hop
   notices_.add(info.id, alias_row(recipient, note));
 }
 

@@ -230,8 +230,9 @@ void Outbound::damaged(Connection& c, std::string_view what) {
     begin_close(c);  // in the middle of a body: the backend must not take it for whole
 }
 
-// Noted as refused in this attempt.
-bool Outbound::is_refused(queue::MessageId id, uint32_t recipient) const {
+// What became of it in this attempt is noted, and is told when the attempt is over. A message that
+// waits in between, or is steered by an operator, has its rows still.
+bool Outbound::is_noted(queue::MessageId id, uint32_t recipient) const {
   const std::vector<NoticeRow>* const rows = notices_.rows(id);
   return rows != nullptr &&
          std::ranges::any_of(*rows, [&](const NoticeRow& r) { return r.recipient == recipient; });
@@ -306,10 +307,10 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
   for (uint32_t i = 0; envelope.next_recipient(recipient); ++i) {
     if (i < c.next_recipient || (c.tried[i / 64] & bit(i)) != 0) continue;
     if (!spool_.index().is_pending(c.info.id, i)) continue;
-    if (c.tried_before != nullptr && is_refused(c.info.id, i)) continue;
+    if (is_noted(c.info.id, i)) continue;
     if (recipient.note != mail::AliasNote::none) {
       c.tried[i / 64] |= bit(i);
-      if (c.tried_before == nullptr) note_alias(c.info, i, recipient.note);
+      note_alias(c.info, i, recipient.note);
       continue;
     }
     const bool first = c.positions.empty();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "proto/base/assert.h"
 #include "proto/base/limits.h"
@@ -137,7 +138,11 @@ void Lookup::take_mx(Site& site, const dns::Answer& answer) {
     trouble(site, {5, 1, 0}, fmt::format("Domain {} does not accept mail (nullMX)", name));
     return;
   }
-  for (const dns::MailExchanger& one : answer.exchanges) {
+  std::vector<dns::MailExchanger> exchanges = answer.exchanges;
+  std::ranges::sort(exchanges, {}, [](const dns::MailExchanger& one) {
+    return std::tuple(one.preference, one.host);
+  });
+  for (const dns::MailExchanger& one : exchanges) {
     if (site.exchanges.size() >= limits::mx_hosts_max) break;
     if (one.host.empty()) continue;  // beside others it means nothing
     ask_addresses(site, one.host, one.preference);
@@ -186,8 +191,9 @@ void Lookup::finish(Site& site) {
     for (const IpAddress& address : exchange.addresses)
       if (exchange.preference < own)
         found.push_back({address, hop.port, exchange.host, exchange.preference});
-  std::ranges::stable_sort(found, [&](const Target& a, const Target& b) {
-    return std::pair(a.rank, family_rank(a)) < std::pair(b.rank, family_rank(b));
+  // Name servers give equal ones in another order each time: that is no other list.
+  std::ranges::sort(found, {}, [&](const Target& t) {
+    return std::tuple(t.rank, family_rank(t), t.host, to_string(t.address));
   });
   if (found.empty()) {
     if (own != UINT32_MAX && own == best_found) {

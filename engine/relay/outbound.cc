@@ -37,6 +37,7 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       route_reads_(route_reads_max),
       notices_(loop, spool, log, counters),
       letters_(loop, spool, log, counters) {
+  destinations_.reserve(limits::next_hops_max);  // one may come while they are gone through
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
   health_timer_.kind = timer_health;
@@ -300,7 +301,7 @@ void Outbound::next_work(Connection& c) {
     c.probe = false;
     c.counted = true;
   }
-  if (is_used_up(c)) return c.client.quit();
+  if (c.lane->retired || is_used_up(c)) return c.client.quit();
   const bool may = d.hop.next_delivery() <= loop_.now();
   if (may && !d.again.empty() && take_again(c)) return;
   if (may && d.lanes.is_eligible(*c.lane)) assign(c);

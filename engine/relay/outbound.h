@@ -73,8 +73,8 @@ class Outbound final : public queue::Readers {
   bool reads(queue::MessageId id) override { return is_being_tried(id); }
 
   void set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings);
-  // Of class relay.
-  const NextHop& next_hop() const { return relay_->hop; }
+  // Where all mail goes; nullptr when that depends on the recipient.
+  const NextHop* only_next_hop() const { return single_ ? &relay_->hop : nullptr; }
   // A message that has just become durable; `message_slot` in Spool::messages() or UINT32_MAX.
   void add(queue::MessageId id, uint32_t message_slot) { incoming_.push_back({id, message_slot}); }
   // A message found by recovery.
@@ -231,7 +231,7 @@ class Outbound final : public queue::Readers {
   void pump_again(Destination& d);
   bool take_again(Connection& c);
   bool may_go_again(const Connection& c) const;
-  bool is_refused(queue::MessageId id, uint32_t recipient) const;
+  bool is_noted(queue::MessageId id, uint32_t recipient) const;
   void assign(Connection& c);
   void begin_delivery(Connection& c, const Work& work);
   void read_record(Connection& c, const queue::Extent& extent);

@@ -43,6 +43,7 @@ void Outbound::route_anew(Destination& d) {
     list->clear();
   }
   for (const queue::Turn& turn : std::exchange(d.retries, {})) schedule_.add_ready(turn);
+  if (!incoming_.empty()) loop_.run_again();
 }
 
 // Where both classes lead to one next hop, the transport of class relay has its limits.
@@ -211,7 +212,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     envelope.rewind();
     mail::EnvelopeRecipient recipient;
     for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
-      if (spool_.index().is_pending(info.id, i)) visit(i, recipient);
+      if (spool_.index().is_pending(info.id, i) && !is_noted(info.id, i)) visit(i, recipient);
   };
   if (!readable) {
     chosen = relay_;  // tells of the damage

@@ -62,8 +62,8 @@ class Inbound {
   // Transactions that began with an older snapshot go on with the present one. Every answer of
   // policy is a function of its question alone, so that changes nothing but later answers.
   void renew_snapshots();
-  // Where mail of class relay goes: what its backends do not take is not offered to clients.
-  void set_next_hop(const relay::NextHop& next_hop) { next_hop_ = &next_hop; }
+  // Where all mail goes, if it is one place: what its backends do not take is not offered.
+  void set_next_hop(const relay::NextHop* next_hop) { next_hop_ = next_hop; }
   // Takes over an accepted socket.
   void adopt(io::Fd fd, const io::Endpoint& peer);
   void on_completion(const io::Completion& completion);

@@ -320,7 +320,7 @@ void Shard::publish(const policy::SnapshotPointer& snapshot) {
   const policy::SettingsPointer settings = policy::with_own_count(snapshot_->settings);
   runtime_->inbound->set_snapshot(snapshot_, settings);
   runtime_->outbound->set_snapshot(snapshot_, settings);
-  runtime_->inbound->set_next_hop(runtime_->outbound->next_hop());
+  runtime_->inbound->set_next_hop(runtime_->outbound->only_next_hop());
 }
 
 void Shard::renew_snapshots() {

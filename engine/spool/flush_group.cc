@@ -1,14 +1,52 @@
 #include "engine/spool/flush_group.h"
 
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/stat.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "proto/base/assert.h"
 
 namespace mx::spool {
+namespace {
+
+constexpr uint32_t extents_at_once = 64;
+
+// All of it is written, and nobody shares a block with it.
+bool is_plain(int fd, uint64_t bytes) {
+  alignas(fiemap) std::byte room[sizeof(fiemap) + extents_at_once * sizeof(fiemap_extent)];
+  constexpr uint32_t wrong = FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC |
+                             FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_NOT_ALIGNED |
+                             FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_UNWRITTEN |
+                             FIEMAP_EXTENT_SHARED;
+  uint64_t at = 0;
+  while (at < bytes) {
+    std::memset(room, 0, sizeof room);
+    auto* const map = reinterpret_cast<fiemap*>(room);
+    map->fm_start = at;
+    map->fm_length = bytes - at;
+    map->fm_extent_count = extents_at_once;
+    if (::ioctl(fd, FS_IOC_FIEMAP, map) != 0 || map->fm_mapped_extents == 0) return false;
+    for (uint32_t i = 0; i < map->fm_mapped_extents; ++i) {
+      const fiemap_extent& extent = map->fm_extents[i];
+      if (extent.fe_logical > at || (extent.fe_flags & wrong) != 0) return false;
+      at = extent.fe_logical + extent.fe_length;
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 FlushGroup::Member::Member(FlushGroup& group, std::function<void()> wake)
     : group_(group), wake_(std::move(wake)) {
@@ -87,11 +125,17 @@ int FlushGroup::settled(Member& member) {
   return start();
 }
 
-bool may_share(int directory_fd) {
+bool shares_flush(int fd, uint64_t bytes) {
   struct statfs facts{};
-  if (::fstatfs(directory_fd, &facts) != 0) return false;
   // EXT4_SUPER_MAGIC is that of ext2 and ext3, too: served by the same driver.
-  return facts.f_type == EXT4_SUPER_MAGIC || facts.f_type == XFS_SUPER_MAGIC;
+  if (::fstatfs(fd, &facts) != 0 ||
+      (facts.f_type != EXT4_SUPER_MAGIC && facts.f_type != XFS_SUPER_MAGIC))
+    return false;
+  struct statx about{};
+  if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &about) != 0 ||
+      (about.stx_mask & STATX_DIOALIGN) == 0 || about.stx_dio_offset_align == 0)
+    return false;
+  return is_plain(fd, bytes);
 }
 
 }  // namespace mx::spool

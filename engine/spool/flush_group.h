@@ -8,8 +8,9 @@
 // one fdatasync serves all that wait.
 //
 // Only for file systems of which it is known that fdatasync of any file flushes the drive, and for
-// writes that go past the page cache (O_DIRECT) in place: ext4 and xfs (may_share()). There the
-// flush of one segment is the flush of all.
+// files whose writes go past the page cache and in place, with no metadata to follow: ext4 and xfs,
+// no data journal, every block written and nobody else's (shares_flush()). There the flush of one
+// segment is the flush of all.
 //
 //   Member: idle -> writing -> waiting -> covered -> done -> (taken, settled) idle
 //
@@ -71,7 +72,9 @@ class FlushGroup {
   bool flying_ = false;
 };
 
-// Whether a flush of one file in this directory is one of the whole device.
-bool may_share(int directory_fd);
+// Whether that is so for this file of `bytes`, opened with O_DIRECT: the kernel says that O_DIRECT
+// is what it seems (ext4 with data=journal takes the flag and writes through the page cache), and
+// no extent is missing, unwritten or shared (as in a copy of a queue).
+bool shares_flush(int fd, uint64_t bytes);
 
 }  // namespace mx::spool

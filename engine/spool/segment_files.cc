@@ -205,7 +205,9 @@ int64_t SegmentFiles::read(uint32_t segment, uint32_t offset, MutableBytes into)
 }
 
 bool SegmentFiles::one_flush_for_all() const {
-  return may_share(directory_fd_.get());
+  for (uint32_t i = 0; i < existing(); ++i)
+    if (!shares_flush(fds_[i].get(), geometry_.segment_bytes)) return false;
+  return true;
 }
 
 }  // namespace mx::spool

@@ -87,7 +87,8 @@ std::expected<SyncChoice, std::string> choose_sync(const SegmentFiles& files,
   const bool shareable = files.direct() && files.one_flush_for_all();
   if (settings.flush == QueueFlush::together && !shareable)
     return std::unexpected("ringmx_queue_flush = together: " + files.directory() +
-                           " is not on ext4 or xfs with O_DIRECT");
+                           " is not on ext4 or xfs with O_DIRECT, its data is "
+                           "journaled, or its files are copies with blocks missing or shared");
   QueueFlush flush = shareable && shards > 1 ? settings.flush : QueueFlush::each;
   QueueSync sync =
       files.direct() || settings.sync == QueueSync::dsync ? settings.sync : QueueSync::fdatasync;

@@ -64,7 +64,8 @@ for shards in (1, 4):
         assert counters["recipients_deferred"] == counters["outcome_unknown"], counters
         delivered(rig, mx, 2400 - counters["outcome_unknown"])
         assert state(rig, first.port) != "up" and alarms(rig) == {"backend-down"}, status(rig)
-        assert mx.lines(r"alarm backend-down 127\.0\.0\.1\[127\.0\.0\.1\]:\d+ raised: .*refused")
+        raised = r"alarm backend-down 127\.0\.0\.1\[127\.0\.0\.1\]:\d+ raised: .*refused"
+        wait_for(lambda: mx.lines(raised), "the alarm")
         rig.run(BIN / "mxq", "-c", rig.dir, "-f", check=True)
         delivered(rig, mx, 2400)
         assert at_death[0] + second.count() >= 2400 - counters["outcome_unknown"]
@@ -72,7 +73,7 @@ for shards in (1, 4):
         again = rig.mxsink(port=first.port, name="again")
         wait_for(lambda: state(rig, first.port) == "up", "it is found by its probe")
         assert again.count() == 0 and alarms(rig) == set(), status(rig)
-        assert mx.lines("alarm backend-down .* cleared")
+        wait_for(lambda: mx.lines("alarm backend-down .* cleared"), "the end of the alarm")
         load(rig, 400)
         delivered(rig, mx, 2800)
         assert again.count() >= 40, again.count()

@@ -144,7 +144,7 @@ def transport_maps():
         sink.wait_for_messages(4 + 7)
         assert four.count() == 0
         # Nobody spoke to us but this test: once at the start, and for each message.
-        assert len(mx.lines(" connect from")) == 1 + len(routes) + 1
+        wait_for(lambda: len(mx.lines(" connect from")) == 1 + len(routes) + 1, "our connections")
         mx.terminate()
 
 

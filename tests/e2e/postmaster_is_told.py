@@ -105,7 +105,8 @@ def hostile():
             talk(mx, "FOO", "QUIT")
         wait_for(lambda: mx.counters()["error_notices_left_out"] == 7, "seven left out")
         wait_for(lambda: len(letters(backend)) == AN_HOUR_MAX, "the letters of an hour")
-        assert len(mx.lines("letters about errors of sessions in an hour")) == 1
+        wait_for(lambda: len(mx.lines("letters about errors of sessions in an hour")) == 1,
+                 "the word of what was left out")
         assert mx.terminate() == 0
         assert len(letters(backend)) == AN_HOUR_MAX
 

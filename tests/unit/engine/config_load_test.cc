@@ -378,9 +378,13 @@ TEST(Load, VerbsThatAreNoCommands) {
 
 TEST(Load, QueueSizesAreChecked) {
   const std::string megabytes_4 = "ringmx_queue_size_limit = 4194304\nmessage_size_limit = 1000\n";
-  EXPECT_TRUE(load_text(minimal + megabytes_4 + "ringmx_segment_size = 1048576\n").settings);
-  EXPECT_TRUE(refuses(minimal + megabytes_4 + "ringmx_segment_size = 2097152\n",
-                      "ringmx_queue_size_limit: must be at least 4 times"));
+  const std::string one = minimal + megabytes_4 + "ringmx_shards = 1\n";
+  EXPECT_TRUE(load_text(one + "ringmx_segment_size = 262144\n").settings);
+  EXPECT_TRUE(refuses(one + "ringmx_segment_size = 524288\n",
+                      "ringmx_queue_size_limit: holds 8 segments of ringmx_segment_size = 524288; "
+                      "1 shards need at least 9"));
+  EXPECT_TRUE(refuses(minimal + "ringmx_shards = 9\n", "holds 64 segments"));
+  EXPECT_TRUE(load_text(minimal + "ringmx_shards = 8\n").settings);
   EXPECT_TRUE(load_text(minimal + "ringmx_segment_size = 131072\n").settings);
   EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 65536\n", "more than 8192 segments"));
   EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 1000000\n", "must be a power of two"));

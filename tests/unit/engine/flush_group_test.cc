@@ -1,6 +1,8 @@
 #include "engine/spool/flush_group.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -93,6 +95,27 @@ TEST(FlushGroup, AFailureIsEverybodys) {
     EXPECT_EQ(group.take(each->member), -EIO);
     EXPECT_EQ(group.settled(each->member), nothing);
   }
+}
+
+// Files as the queue has them may be anywhere; what must not pass are holes and unwritten blocks.
+TEST(FlushGroup, IsNotForFilesWithHoles) {
+  char path[] = "flush-group-XXXXXX";
+  const int fd = ::mkstemp(path);
+  ASSERT_GE(fd, 0);
+  ::unlink(path);
+  constexpr size_t bytes = 1U << 20;
+  const std::vector<char> text(bytes / 2, 'x');
+  ASSERT_EQ(::pwrite(fd, text.data(), text.size(), 0), ssize_t{bytes / 2});
+  ASSERT_EQ(::ftruncate(fd, bytes), 0);
+  ASSERT_EQ(::fsync(fd), 0);
+  EXPECT_FALSE(shares_flush(fd, bytes));  // a hole
+  EXPECT_EQ(::fallocate(fd, 0, bytes / 2, bytes / 2), 0);
+  ASSERT_EQ(::fsync(fd), 0);
+  EXPECT_FALSE(shares_flush(fd, bytes));  // allocated, not written
+  ASSERT_EQ(::pwrite(fd, text.data(), text.size(), bytes / 2), ssize_t{bytes / 2});
+  ASSERT_EQ(::fsync(fd), 0);
+  EXPECT_EQ(shares_flush(fd, bytes), shares_flush(fd, bytes / 2));  // by the file system alone
+  ::close(fd);
 }
 
 // Threads of their own, each as a shard does it: nobody is forgotten, and no flush is believed that
