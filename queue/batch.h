@@ -54,4 +54,21 @@ struct Batch {
   std::vector<Ending> ended;           // let go, once nobody reads them
 };
 
+// Marks of an older segment being written anew, so that the segments which hold the old ones get
+// free.
+struct Relocation {
+  uint32_t target = UINT32_MAX;
+  uint32_t next_offset = 0;  // COMMITs before it are done with
+  uint32_t end = 0;          // there are none from here on, or none with marks that are replaced
+  uint64_t below = 0;        // marks in segments older than this are replaced
+};
+
+// A segment being left: its footer goes out in parts, one a batch.
+struct Closing {
+  bool active = false;
+  uint32_t part = 0;
+  uint32_t at = 0;        // in the entries
+  uint32_t previous = 0;  // offset of the part before
+};
+
 }  // namespace mx::queue

@@ -151,7 +151,7 @@ void Journal::open_batch(uint32_t room) {
 // Room for a message's records.
 Status Journal::room_for(Need need, SegmentPool::Purpose purpose) {
   if (pool_.device_failed()) fail();
-  if (failed_) return Status::failed;
+  if (failed()) return Status::failed;
   const bool mail = purpose == SegmentPool::Purpose::messages;
   if (mail && segment_is_reserve_ && pool_.free_segments() <= pool_.reserve_segments()) {
     ++stats_.refused_no_space;
@@ -221,7 +221,7 @@ uint8_t Journal::settle_share(const Draft& draft, uint32_t segment) {
 Status Journal::append_chunk(Draft& draft, ChunkKind kind, Bytes bytes) {
   MX_ASSERT(draft.open());
   MX_ASSERT(bytes.size() <= chunk_bytes_max_);
-  if (bytes.empty()) return failed_ ? Status::failed : Status::ok;
+  if (bytes.empty()) return failed() ? Status::failed : Status::ok;
   if (kind == ChunkKind::header) return put_chunk(draft, RecordType::header_chunk, bytes);
   const bool large =
       bytes.size() > limits::journal_small_body_bytes_max ||
@@ -253,9 +253,9 @@ Status Journal::commit(Draft& draft, uint16_t recipient_count, Bytes envelope, u
   MX_ASSERT(draft.open());
   MX_ASSERT(recipient_count > 0);
   if (draft.bulk_batch_ != 0 && draft.bulk_batch_ > bulk_->durable_batch_) {
-    if (bulk_->failed_) fail();
+    if (bulk_->failed()) fail();
     bulk_->refused_ = true;  // its batch goes as soon as the device is free
-    return failed_ ? Status::failed : Status::later;
+    return failed() ? Status::failed : Status::later;
   }
   const uint64_t wide_length =
       commit_head_bytes + uint64_t{draft.chunks_.size()} * commit_chunk_bytes + envelope.size();
@@ -330,9 +330,10 @@ void Journal::pump(Instant now) {
   now_ = now;
   if (bulk_) bulk_->pump(now);
   if (cold_) cold_->pump(now);
-  if (!lingering_.empty()) let_go();
   if (pool_.device_failed()) fail();
-  if (failed_ || operation_ != Operation::none) return;
+  if (failed() && !salvage_goes_on(now)) return;
+  if (!lingering_.empty() && !failed()) let_go();
+  if (operation_ != Operation::none) return;
   if (mail_) leave_if_dead();
   if (segment_is_closed_ && !filling().open) switch_segment();
   if (segment_is_new_) return submit_header();
@@ -348,6 +349,8 @@ void Journal::pump(Instant now) {
     if (!due) return;
     if (settings_.stream == Stream::mail) {
       stage_marks();
+      // What had no room is due from now on.
+      if (failed() && dirty_head_ != Index::none) dirty_since_ = now - settings_.mark_delay;
       stage_relocations();
     }
     filling().due = filling().open;
@@ -415,11 +418,7 @@ void Journal::on_write(int64_t result) {
   MX_ASSERT(operation_ == Operation::write);
   const bool is_batch = job_ == Job::batch;
   const int64_t wanted = is_batch ? flying().used : block_bytes;
-  if (failed_ || result != wanted) {
-    operation_ = Operation::none;
-    fail();
-    return;
-  }
+  if (!completed(result == wanted)) return;
   if (job_ == Job::grave_copy) {
     operation_ = Operation::none;
     pool_.finish_retire(head_segment_);
@@ -432,13 +431,8 @@ void Journal::on_write(int64_t result) {
 
 void Journal::on_flush(int result) {
   MX_ASSERT(operation_ == Operation::flush);
+  if (!completed(result == 0)) return;
   operation_ = Operation::none;
-  // A failure seen by another shard while ours was under way counts for ours too: the device may
-  // have dropped what it had told us was safe.
-  if (failed_ || result != 0 || pool_.device_failed()) {
-    fail();
-    return;
-  }
   ++stats_.flushes;
   switch (job_) {
     case Job::batch:
@@ -446,6 +440,9 @@ void Journal::on_flush(int result) {
       break;
     case Job::header:
       segment_is_new_ = false;
+      if (health_ != Health::trying) break;
+      health_ = Health::marks_only;
+      if (!marks_wait()) salvage_.owed.reset();
       break;
     case Job::grave:
       operation_ = Operation::write;
@@ -470,7 +467,10 @@ void Journal::finish_batch() {
   }
   const uint32_t messages = static_cast<uint32_t>(batch.commits.size());
   staged_commits_ -= messages;
-  for (const SegmentShare& share : batch.released) pool_.drop_live(share);
+  if (!failed())  // else nothing is let go any more
+    for (const SegmentShare& share : batch.released) pool_.drop_live(share);
+  else if (salvage_.done.empty())
+    salvage_.owed.reset();
   for (Ending& ended : batch.ended) lingering_.push_back(std::move(ended));
   for (const Relocation& done : relocated_) pool_.unpin_older(done.target, done.below);
   relocated_.clear();
@@ -489,27 +489,10 @@ void Journal::finish_batch() {
   batch.due = false;
 }
 
-// Final until restart. The memory of a batch under way stays as it is until its completion is
-// reported.
-void Journal::fail() {
-  if (failed_) return;
-  failed_ = true;
-  pool_.fail_device();
-  if (have_segment_) pool_.poison(segment_);
-  for (Batch* batch : {&flying(), &filling()}) {
-    if (batch->open) pool_.poison(batch->segment);
-    for (const StagedCommit& staged : batch->commits) {
-      other_segments_.erase(staged.result.id);
-      if (!mail_) results_.push_back(staged.result);
-    }
-    batch->commits.clear();
-  }
-  staged_commits_ = 0;
-}
-
 bool Journal::idle() const {
+  if (health_ == Health::stopped) return operation_ == Operation::none;
   return (!bulk_ || bulk_->idle()) && (!cold_ || cold_->idle()) && operation_ == Operation::none &&
-         !filling().open && dirty_head_ == Index::none && endings_.empty();
+         health_ != Health::settling && !filling().open && !marks_wait();
 }
 
 bool Journal::next_result(CommitResult& result) {

@@ -24,8 +24,8 @@
 //
 // Failure: a short write, a write error or a flush error is never retried. The segment is poisoned,
 // every message not yet acknowledged gets a result with ok == false, failed() stays true until
-// restart. Marks can't be written any more: delivery must stop too, else every restart would
-// deliver again.
+// restart. Delivery waits, and goes on only while keeps_marks(): journal_salvage.cc. Without marks
+// every restart would deliver again.
 //
 // Cost: one copy and one hash of every byte; no allocation in steady state for messages of one
 // segment. Owned by one shard thread; only the SegmentPool is shared.
@@ -48,6 +48,7 @@
 #include "queue/index.h"
 #include "queue/journal_stats.h"
 #include "queue/mark_format.h"
+#include "queue/salvage.h"
 #include "queue/segment_pool.h"
 
 namespace mx::queue {
@@ -60,6 +61,8 @@ struct JournalSettings {
   uint64_t epoch = 0;          // random, new at every start of the process
   MessageId largest_known_id;  // Recovered::largest_id
   Duration mark_delay = seconds(1);
+  Duration settle = milliseconds(250);  // after a failure, before marks go elsewhere
+  Duration salvage_limit = seconds(1);  // so soon these must be durable there
 };
 
 class Journal {
@@ -82,8 +85,10 @@ class Journal {
   // order of Recovered::messages. False when the index is full (make it larger).
   [[nodiscard]] bool adopt(const RecoveredMessage& message);
 
-  bool accepting() const { return !failed_ && !pool_.device_failed(); }
-  bool failed() const { return failed_; }
+  bool accepting() const { return !failed() && !pool_.device_failed(); }
+  bool failed() const { return health_ != Health::well; }
+  Health health() const { return health_; }
+  bool keeps_marks() const;  // delivery may go on: what it leads to will be remembered
 
   // --- messages
   // Purpose::marks: a notice, which may use the reserve, so that a full queue can say so and drain.
@@ -133,6 +138,9 @@ class Journal {
   std::optional<Instant> deadline() const;
   // Nothing staged, nothing under way, no mark waiting: for an orderly end.
   bool idle() const;
+  bool marks_wait() const {
+    return dirty_head_ != Index::none || !endings_.empty() || !salvage_.done.empty();
+  }
   [[nodiscard]] bool next_result(CommitResult& result);
   bool has_results() const { return results_at_ < results_.size(); }
 
@@ -155,29 +163,12 @@ class Journal {
     grave_copy
   };  // what the operation under way is for
 
-  // Marks of an older segment being written anew, so that the segments which hold the old ones get
-  // free.
-  struct Relocation {
-    uint32_t target = Index::none;
-    uint32_t next_offset = 0;  // COMMITs before it are done with
-    uint32_t end = 0;          // there are none from here on, or none with marks that are replaced
-    uint64_t below = 0;        // marks in segments older than this are replaced
-  };
-
   // What a record takes: in its batch, and in the footer of its segment.
   struct Need {
     uint32_t bytes = 0;
     uint32_t footer = 0;
     Need operator+(Need other) const { return {bytes + other.bytes, footer + other.footer}; }
   };
-  // A segment being left: its footer goes out in parts, one a batch.
-  struct Closing {
-    bool active = false;
-    uint32_t part = 0;
-    uint32_t at = 0;        // in the entries
-    uint32_t previous = 0;  // offset of the part before
-  };
-
   // journal.cc: messages and batches
   uint32_t fresh_room() const;  // for records, in the first batch of a segment
   Status put_chunk(Draft& draft, RecordType type, Bytes bytes);
@@ -193,7 +184,6 @@ class Journal {
   void submit_batch();
   void submit_header();
   void finish_batch();
-  void fail();
   Batch& filling() { return batches_[filling_]; }
   const Batch& filling() const { return batches_[filling_]; }
 
@@ -218,6 +208,16 @@ class Journal {
   void stage_relocations();
   bool stage_survivors();
   bool start_grave();
+
+  // journal_salvage.cc: failure, and what follows it
+  bool completed(bool well);
+  void fail();
+  void stop();
+  bool salvage_goes_on(Instant now);
+  std::optional<Instant> salvage_deadline() const;
+  bool begin_salvage();
+  void take_back_marks(const Batch& batch);
+  bool stage_done_again();
 
   // journal_moves.cc: messages that move, and what they leave behind
   void take_places(uint32_t slot, std::vector<SegmentShare>& out);
@@ -246,7 +246,9 @@ class Journal {
   uint32_t filling_ = 0;
   Operation operation_ = Operation::none;
   Job job_ = Job::batch;
-  bool failed_ = false;
+  Health health_ = Health::well;
+  bool stale_ = false;  // the operation under way is of before a failure
+  Salvage salvage_;
   bool hurry_ = false;
   bool refused_ = false;  // somebody got `later`
 

@@ -62,13 +62,13 @@ void Journal::make_dirty(uint32_t slot, Instant now) {
 }
 
 bool Journal::marks_due(Instant now) const {
-  return (dirty_head_ != Index::none || !endings_.empty()) &&
-         (hurry_ || now - dirty_since_ >= settings_.mark_delay ||
-          (!endings_.empty() && pool_.low()));  // segments wait for it
+  return marks_wait() && (hurry_ || salvage_.owed || now - dirty_since_ >= settings_.mark_delay ||
+                          (!endings_.empty() && pool_.low()));  // segments wait for it
 }
 
 std::optional<Instant> Journal::deadline() const {
-  if (failed_ || (dirty_head_ == Index::none && endings_.empty())) return std::nullopt;
+  if (failed()) return salvage_deadline();
+  if (!marks_wait()) return std::nullopt;
   return dirty_since_ + settings_.mark_delay;
 }
 
@@ -79,6 +79,7 @@ bool Journal::room_for_mark(Need need, SegmentPool::Purpose purpose) {
 
 void Journal::stage_marks() {
   if (!stage_endings()) return;  // before any mark that is for the new place alone
+  if (!stage_done_again()) return;
   while (dirty_head_ != Index::none) {
     const uint32_t slot = dirty_head_;
     Index::Entry& entry = index_.entries_[slot];
@@ -157,7 +158,7 @@ uint32_t Journal::holder_to_free() const {
 
 // A segment of ours whose marks keep that holder. False when there is nothing to do.
 bool Journal::choose_relocation() {
-  if (settings_.stream != Stream::mail) return false;  // it holds no marks
+  if (settings_.stream != Stream::mail || failed()) return false;  // it holds no marks
   if (relocation_.target != Index::none) return true;
   if (!pool_.low()) return false;
   const uint32_t holder = holder_to_free();
@@ -255,6 +256,7 @@ bool Journal::stage_survivors() {
 // only witness. The copy of the grave over the header, not flushed, is for the day on which block 0
 // rots.
 bool Journal::start_grave() {
+  if (failed()) return false;
   if (settings_.stream != Stream::mail) return false;  // that one sees to all of the shard's
   const uint32_t count = pool_.geometry().segment_count;
   const uint32_t looks = pool_.low() ? count : std::min(retire_looks_per_pump, count);

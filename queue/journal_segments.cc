@@ -31,10 +31,12 @@ bool Journal::fits(uint32_t offset, Need need) const {
 }
 
 bool Journal::claim_next(SegmentPool::Purpose purpose) {
-  next_segment_ = pool_.claim(settings_.shard, SegmentPool::Purpose::messages, settings_.epoch);
+  if (failed()) purpose = SegmentPool::Purpose::relocation;  // there will be none
+  const uint64_t epoch = settings_.epoch + (failed() ? 1 : 0);
+  next_segment_ = pool_.claim(settings_.shard, SegmentPool::Purpose::messages, epoch);
   next_is_reserve_ = false;
   if (!next_segment_ && purpose != SegmentPool::Purpose::messages) {
-    next_segment_ = pool_.claim(settings_.shard, purpose, settings_.epoch);
+    next_segment_ = pool_.claim(settings_.shard, purpose, epoch);
     next_is_reserve_ = next_segment_.has_value();
   }
   return next_segment_.has_value();

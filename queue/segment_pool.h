@@ -55,9 +55,13 @@ class SegmentPool {
 
   // --- files, for the owner. A newly written (all zeros) file joins the pool: absent -> free.
   void add_blank(uint32_t segment);
-  // A write or flush failed somewhere on the device: every journal stops at its next call.
-  void fail_device() { device_failed_.store(true, std::memory_order_release); }
-  bool device_failed() const { return device_failed_.load(std::memory_order_acquire); }
+  // A write or flush failed somewhere on the device: every journal fails at its next call. Counted.
+  void fail_device() { device_failures_.fetch_add(1, std::memory_order_acq_rel); }
+  uint32_t device_failures() const { return device_failures_.load(std::memory_order_acquire); }
+  bool device_failed() const { return device_failures() != 0; }
+  // Marks can't be kept either: every journal stops for good.
+  void give_up_device() { device_given_up_.store(true, std::memory_order_release); }
+  bool device_given_up() const { return device_given_up_.load(std::memory_order_acquire); }
 
   // --- facts about one segment
   SegmentState state(uint32_t segment) const;
@@ -134,7 +138,8 @@ class SegmentPool {
   std::atomic<uint32_t> claim_hint_{0};
   std::atomic<uint64_t> promised_{0};
   std::atomic<uint64_t> next_sequence_{1};
-  std::atomic<bool> device_failed_{false};
+  std::atomic<uint32_t> device_failures_{0};
+  std::atomic<bool> device_given_up_{false};
 };
 
 }  // namespace mx::queue

@@ -101,7 +101,7 @@ bool Outbound::is_current(queue::MessageId id, uint16_t attempts, queue::Message
 }
 
 void Outbound::arm_schedule() {
-  if (shutting_down_ || !spool_.journal().accepting()) return;
+  if (shutting_down_ || !spool_.journal().keeps_marks()) return;
   std::optional<Instant> first;
   const auto consider = [&](Instant at) { first = first ? std::min(*first, at) : at; };
   // Mail to be routed waits for no next hop; what is read now leads here again.
@@ -131,7 +131,7 @@ void Outbound::arm_schedule() {
 // The next message goes to this connection, if there is one.
 void Outbound::assign(Connection& c) {
   Work work{};
-  while (!shutting_down_ && spool_.journal().accepting() && take_work(c.destination, work)) {
+  while (!shutting_down_ && spool_.journal().keeps_marks() && take_work(c.destination, work)) {
     if (!is_current(work.id, work.attempts, c.info)) {
       if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
       continue;

@@ -324,8 +324,9 @@ void Notices::go_on(Job& job, uint32_t slot) {
         job.posting.write(journal, jobs_.op(op_notice_commit, slot).pack());
     if (status == queue::Status::later) return;
     if (status != queue::Status::ok) {
-      log_.line("bounce", "warning: {}: no room in the queue for a notice",
-                queue::to_text(job.info.id).view());
+      log_.line("bounce", "warning: {}: {} a notice", queue::to_text(job.info.id).view(),
+                status == queue::Status::failed ? "a failed queue can't take"
+                                                : "no room in the queue for");
       return finish(job, slot, false);
     }
     job.committing = true;

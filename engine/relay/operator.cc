@@ -24,7 +24,7 @@ void Outbound::probe_now() {
 Outbound::Steered Outbound::steer(Steer what, queue::MessageId id) {
   queue::MessageInfo info;
   if (!spool_.index().find(id, info)) return Steered::unknown;
-  if (spool_.journal().failed()) return Steered::not_so;
+  if (!spool_.journal().keeps_marks()) return Steered::not_so;
   const bool held = info.next_attempt == queue::held_until;
   if (what == Steer::hold ? held : what == Steer::release ? !held : what == Steer::kick && held)
     return Steered::not_so;

@@ -55,7 +55,7 @@ Outbound::~Outbound() {
 void Outbound::pump() {
   notices_.pump();
   take_notices();
-  if (!shutting_down_ && spool_.journal().accepting()) {
+  if (!shutting_down_ && spool_.journal().keeps_marks()) {
     route_waiting();
     for (const auto& d : destinations_) pump(*d);
   }

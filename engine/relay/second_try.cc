@@ -22,7 +22,7 @@ bool Outbound::may_go_again(const Connection& c) const {
 // One of the oldest that this connection's backend has not had yet.
 bool Outbound::take_again(Connection& c) {
   Destination& d = c.destination;
-  while (!shutting_down_ && spool_.journal().accepting()) {
+  while (!shutting_down_ && spool_.journal().keeps_marks()) {
     const auto end = d.again.begin() + std::min<std::ptrdiff_t>(std::ssize(d.again), looked_at);
     const auto at = std::find_if(d.again.begin(), end, [&](const Work& work) {
       return work.tried != c.lane->backend.get();

@@ -212,8 +212,9 @@ void Shard::Runtime::end_of_turn() {
   arm_accepts();
   if (spool->journal().has_results()) loop.run_again();
   // While the journal is busy its completion leads here again; what it could not write now is tried
-  // later.
-  if (const auto deadline = spool->deadline(); deadline && !spool->journal().busy())
+  // later. After a failure it must not wait for a completion for too long.
+  const queue::Journal& journal = spool->journal();
+  if (const auto deadline = spool->deadline(); deadline && (!journal.busy() || journal.failed()))
     loop.timers.arm(journal_timer, std::max(*deadline, loop.now() + milliseconds(100)));
   shard.counters_.queued.set(spool->index().unfinished());
   shard.counters_.recipients_queued.set(spool->index().pending_recipients());
@@ -249,8 +250,8 @@ void Shard::Runtime::begin_shutdown() {
 // Everything has ended in order, or the time is up and what is durable is durable.
 bool Shard::Runtime::finished() {
   if (!shutting_down || accepts_in_flight > 0) return false;
-  return inbound->sessions() == 0 && outbound->under_way() == 0 &&
-         (spool->journal().idle() || spool->journal().failed()) && !spool->busy();
+  return inbound->sessions() == 0 && outbound->under_way() == 0 && spool->journal().idle() &&
+         !spool->busy();
 }
 
 void Shard::Runtime::run() {

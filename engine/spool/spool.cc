@@ -88,7 +88,8 @@ Spool::~Spool() {
 void Spool::Port::write(uint32_t segment, uint32_t offset, Bytes data) {
   spool.counters_.journal_batches.add();
   spool.counters_.journal_bytes.add(data.size());
-  if (member && data.size() <= waited_for_bytes_max) spool.flushes_->begin_write(*member);
+  if (member && !journal->failed() && data.size() <= waited_for_bytes_max)
+    spool.flushes_->begin_write(*member);
   spool.loop_.ring.write(spool.files_.fd(segment), data, offset, {write_op, 0, segment},
                          spool.dsync_);
   if (io::armed_crash_point() != io::CrashPoint::none) [[unlikely]] {
@@ -109,7 +110,7 @@ void Spool::Port::flush(uint32_t segment) {
     flushed(0);
     return;
   }
-  if (member) {
+  if (member && !journal->failed()) {
     spool.start_group_flush(spool.flushes_->request(*member, spool.files_.fd(segment)));
     return;
   }
@@ -122,7 +123,6 @@ void Spool::Port::flushed(int result) {
   journal->on_flush(result);
   if (writing == before) pass_crash_point(2);  // else a write that follows has passed it
   spool.room_ = true;
-  if (journal->failed()) spool.report_failure();
 }
 
 void Spool::start_group_flush(int fd) {
@@ -155,24 +155,29 @@ void Spool::on_completion(const io::Completion& completion) {
   port.pass_crash_point(1);
   port.journal->on_write(completion.result);
   if (port.member) start_group_flush(flushes_->end_write(*port.member));  // it needed no flush
-  if (port.journal->failed()) report_failure();
+  if (port.journal->failed()) room_ = true;
 }
 
+// Once for each state of it.
 void Spool::report_failure() {
-  if (std::exchange(failure_reported_, true)) return;
-  pool_.fail_device();
-  alarms_.raise(
-      log_, "journal",
-      "writing to or flushing the queue failed: nothing is accepted or delivered until ringmx is "
-      "restarted; check the disk under " +
-          files_.directory());
+  const queue::Health health = journal_->health();
+  if (health == queue::Health::well || std::exchange(reported_, health) == health) return;
+  const char* const so_far = health == queue::Health::stopped ? "nothing is accepted or delivered"
+                             : health == queue::Health::marks_only
+                                 ? "nothing is accepted, what is queued is still delivered, and "
+                                   "remembered in another segment,"
+                                 : "nothing is accepted, and delivery waits,";
+  alarms_.raise(log_, "journal",
+                fmt::format("writing to or flushing the queue failed: {} until ringmx is "
+                            "restarted; check the disk under {}",
+                            so_far, files_.directory()));
   room_ = true;
 }
 
 void Spool::pump() {
   compact();
   journal_->pump(loop_.now());
-  if (journal_->failed()) report_failure();
+  report_failure();
   for (Port* port : {&mail_port_, &bulk_port_})
     if (port->member) start_group_flush(flushes_->settled(*port->member));
 }

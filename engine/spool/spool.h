@@ -9,8 +9,8 @@
 // journal.
 //
 // Owner and threads: one shard. Fails: a device error fails the journal for good (queue/journal.h);
-// this raises the alarm `journal` and from then on nothing is accepted or delivered until a
-// restart.
+// this raises the alarm `journal`, and until a restart nothing is accepted; delivery goes on only
+// while marks become durable elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -138,7 +138,7 @@ class Spool {
   std::unique_ptr<queue::Compaction> compaction_;
   bool room_ = false;
   bool group_flush_ = false;  // one of all shards' is under way on our ring
-  bool failure_reported_ = false;
+  queue::Health reported_ = queue::Health::well;
 };
 
 }  // namespace mx::spool

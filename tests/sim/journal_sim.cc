@@ -22,7 +22,8 @@ using namespace mx::sim;
 struct Totals {
   uint64_t points = 0, scenarios = 0, failures_injected = 0, drains = 0;
   uint64_t messages = 0, marks = 0, relocated = 0, retired = 0, refused = 0, torn_tails = 0,
-           by_footer = 0, bulk_batches = 0, moved = 0, emptied = 0, copies = 0;
+           by_footer = 0, bulk_batches = 0, moved = 0, emptied = 0, copies = 0, salvages = 0,
+           marks_after_failure = 0;
   void add(const queue::JournalStats& stats) {
     moved += stats.moved;
     messages += stats.messages;
@@ -103,12 +104,14 @@ std::string Scenario::run() {
     if (!start(disk, oracle, recovered)) return wrong_;
     const uint64_t fail_at = prng_.chance(30) ? 1 + prng_.below(40) : 0;
     if (fail_at != 0) ++totals_.failures_injected;
+    const uint32_t again[] = {0, 0, 5, 30};
+    weather_.fails_again_percent = again[prng_.below(4)];
     // Some lives are long and looked at rarely, so that the pool wraps and runs low.
     const bool is_long = prng_.chance(30);
     Life life(weather_, disk, oracle, recovered, prng_.next(), fail_at, [&] {
       if (!is_long || prng_.chance(3)) crash_here(disk, oracle);
     });
-    life.run(is_long ? 5000 : 150);
+    life.run(is_long ? 5000 : fail_at != 0 ? 400 : 150);
     if (wrong_.empty()) wrong_ = life.wrong();
     if (wrong_.empty() && i + 1 == lives && fail_at == 0 && weather_.faults.garbage_percent == 0) {
       ++totals_.drains;
@@ -116,6 +119,8 @@ std::string Scenario::run() {
     }
     totals_.add(life.stats());
     totals_.emptied += life.segments_emptied();
+    totals_.salvages += life.salvages();
+    totals_.marks_after_failure += life.marks_after_failure();
     if (!wrong_.empty()) return wrong_;
     disk.crash(prng_);
   }
@@ -153,7 +158,7 @@ int main(int argc, char** argv) {
       "%llu marks, %llu relocated, %llu segments retired, %llu refused for space, %llu torn "
       "tails, %llu segments read by footer, %llu batches of large bodies, %llu messages moved, "
       "%llu segments emptied, %llu moves cut "
-      "short\n",
+      "short, %llu journals went on with marks after a failure, %llu marks durable then\n",
       static_cast<unsigned long long>(totals.points),
       static_cast<unsigned long long>(totals.scenarios),
       static_cast<unsigned long long>(totals.failures_injected),
@@ -168,6 +173,8 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.bulk_batches),
       static_cast<unsigned long long>(totals.moved),
       static_cast<unsigned long long>(totals.emptied),
-      static_cast<unsigned long long>(totals.copies));
+      static_cast<unsigned long long>(totals.copies),
+      static_cast<unsigned long long>(totals.salvages),
+      static_cast<unsigned long long>(totals.marks_after_failure));
   return 0;
 }

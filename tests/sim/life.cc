@@ -167,7 +167,8 @@ Life::Life(const Weather& weather, Disk& disk, Oracle& oracle, const queue::Reco
 Life::~Life() = default;
 
 bool Life::fails_now() {
-  return ++operations_ == fail_at_;
+  if (++operations_ == fail_at_) return true;
+  return fail_at_ != 0 && operations_ > fail_at_ && prng_.chance(weather_.fails_again_percent);
 }
 
 bool Life::anything_failed() const {
@@ -282,6 +283,7 @@ void Life::take_results(Shard& shard) {
 }
 
 void Life::acknowledge_marks(Shard& shard) {
+  if (anything_failed()) marks_after_failure_ += shard.marks_flying.size();
   for (const MarkRecord& mark : shard.marks_flying) {
     Tracked& tracked = oracle_.messages()[mark.id];
     for (uint32_t i = mark.first; i < mark.first + mark.count; ++i) tracked.durably_done[i] = true;
@@ -297,17 +299,30 @@ void Life::acknowledge_marks(Shard& shard) {
 }
 
 void Life::pump(Shard& shard) {
+  const queue::Health health = shard.journal.health();
   const uint64_t before = shard.journal.stats().marks + shard.journal.stats().relocated;
   const bool was_busy = shard.journal.busy();
   shard.journal.pump(now_);
+  note_failure(shard, health);
   if (was_busy || !shard.journal.busy()) return;
   // No mark waits in the journal any more: all are in the batch that is now under way.
   if (shard.journal.stats().marks + shard.journal.stats().relocated != before &&
-      !shard.journal.deadline()) {
+      !shard.journal.marks_wait()) {
     shard.marks_flying.insert(shard.marks_flying.end(), shard.marks_waiting.begin(),
                               shard.marks_waiting.end());
     shard.marks_waiting.clear();
   }
+}
+
+// What was under way is not believed: it is written again, or never.
+void Life::note_failure(Shard& shard, queue::Health before) {
+  const queue::Health health = shard.journal.health();
+  if (health == before) return;
+  if (health == queue::Health::marks_only) ++salvages_;
+  if (health != queue::Health::settling && health != queue::Health::stopped) return;
+  shard.marks_waiting.insert(shard.marks_waiting.end(), shard.marks_flying.begin(),
+                             shard.marks_flying.end());
+  shard.marks_flying.clear();
 }
 
 void Life::complete(Shard& shard) {
@@ -320,17 +335,18 @@ void Life::complete(Shard& shard) {
   queue::Journal& journal = *streams[choice].first;
   if (!journal.busy()) return;
   const Port::UnderWay done = streams[choice].second->under_way;
+  const queue::Health health = shard.journal.health();
   const bool fails = fails_now();
   if (done.is_write) {
     int64_t result = static_cast<int64_t>(done.bytes);
     if (fails) {
-      disk_.lose_pending(done.segment, prng_);
+      disk_.crash(prng_);  // what it had of others may be gone as well
       result = prng_.chance(50) ? -EIO : static_cast<int64_t>(prng_.below(done.bytes));
     }
     journal.on_write(result);
   } else {
     if (fails) {
-      disk_.lose_pending(done.segment, prng_);
+      disk_.crash(prng_);
     } else {
       disk_.flush(done.segment);
     }
@@ -339,6 +355,7 @@ void Life::complete(Shard& shard) {
     journal.on_flush(fails ? -EIO : 0);
     if (shard.journal.stats().batches != batches) acknowledge_marks(shard);
   }
+  note_failure(shard, health);
   take_results(shard);
   operation_();
 }
@@ -392,13 +409,15 @@ void Life::read_back(Shard& shard) {
 
 void Life::step() {
   Shard& shard = *shards_[prng_.below(shards_.size())];
-  now_ = now_ + milliseconds(static_cast<int64_t>(prng_.below(100)));
+  now_ = now_ + milliseconds(static_cast<int64_t>(prng_.below(anything_failed() ? 20 : 100)));
   switch (prng_.below(6)) {
     case 0:
       if (shard.journal.accepting()) go_on(shard);
       break;
     case 1:
-      if (!shard.journal.failed() && prng_.chance(weather_.deliver_percent)) deliver(shard);
+      if (shard.journal.health() != queue::Health::stopped &&
+          prng_.chance(weather_.deliver_percent))
+        deliver(shard);
       break;
     case 2:
       complete(shard);

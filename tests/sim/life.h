@@ -27,9 +27,10 @@ struct Weather {
   uint32_t stuck_percent = 2;     // never delivered
   uint32_t deliver_percent = 60;  // chance that a step delivers something
   uint32_t abandon_percent = 5;
-  uint32_t bytes_max = 3000;      // of a usual message
-  bool astray = false;            // writes may hit the wrong place: what is read may be gone
-  uint32_t compact_percent = 50;  // chance that a step does something for compaction
+  uint32_t bytes_max = 3000;         // of a usual message
+  bool astray = false;               // writes may hit the wrong place: what is read may be gone
+  uint32_t compact_percent = 50;     // chance that a step does something for compaction
+  uint32_t fails_again_percent = 0;  // of the operations after the first that failed
 };
 Weather draw_weather(Prng& prng);
 
@@ -52,6 +53,9 @@ class Life {
   queue::JournalStats stats() const;
   uint64_t least_batches() const;  // of the shard that has written the fewest
   uint64_t segments_emptied() const;
+  // Journals that wrote marks after a failure, and how many became durable.
+  uint64_t salvages() const { return salvages_; }
+  uint64_t marks_after_failure() const { return marks_after_failure_; }
 
  private:
   struct Shard;
@@ -65,6 +69,7 @@ class Life {
   void pump(Shard& shard);
   void take_results(Shard& shard);
   void acknowledge_marks(Shard& shard);
+  void note_failure(Shard& shard, queue::Health before);
   bool fails_now();
   bool anything_failed() const;
   std::shared_ptr<const Content> make_content();
@@ -76,6 +81,7 @@ class Life {
   uint64_t fail_at_;
   uint64_t operations_ = 0;
   uint64_t reads_failed_ = 0;
+  uint64_t salvages_ = 0, marks_after_failure_ = 0;
   std::function<void()> operation_;
   queue::SegmentPool pool_;
   std::vector<std::unique_ptr<Shard>> shards_;
