@@ -32,6 +32,10 @@ class Alarms {
     }
     log.line("master", "warning: alarm {} cleared", name);
   }
+  bool is_raised(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    return raised_.contains(std::string(name));
+  }
   std::vector<std::pair<std::string, std::string>> raised() const {
     const std::lock_guard lock(mutex_);
     return {raised_.begin(), raised_.end()};

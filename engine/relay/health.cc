@@ -21,6 +21,9 @@ void Outbound::set_lanes(Destination& d) {
   d.lanes.set(*d.hop.backends(), relay.ipv4, relay.ipv6,
               [&](Lane& gone) { alarms_.clear(log_, alarm_of(*gone.backend)); });
   if (d.lanes.up() || d.hop.refuses()) alarms_.clear(log_, alarm_of(d));
+  // Another shard may have found it down before, and its alarm been cleared since.
+  if (!d.lanes.empty() && !d.lanes.up() && !alarms_.is_raised(alarm_of(d)))
+    went_down(d, *d.lanes.all()[0]->backend, "it is down");
   if (d.hop.refuses()) return route_anew(d);  // to its bounce
   const bool unknown = d.lanes.empty() && d.hop.trouble() == nullptr;
   arm_health(loop_.now() + (unknown ? address_look : Duration{}));

@@ -54,7 +54,8 @@ void Outbound::set_next_hops() {
   if (relay == nullptr || other == nullptr) {
     log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
   } else {
-    if (relay != relay_) alarms_.clear(log_, "next-hop-down");  // the name is another's now
+    if (relay_ != nullptr && relay != relay_)
+      alarms_.clear(log_, "next-hop-down");  // the name is another's now
     relay_ = relay;
     default_ = other;
   }

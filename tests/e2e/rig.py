@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -56,9 +57,15 @@ def wait_for(condition, what, limit=30):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Free now, and below those that the kernel gives to outgoing connections: nobody takes it by
+    chance between this moment and its use."""
+    below = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.SystemRandom().randrange(10_000, max(below, 12_000))
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def raise_descriptor_limit(wanted):
