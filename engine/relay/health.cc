@@ -21,9 +21,6 @@ void Outbound::set_lanes(Destination& d) {
   d.lanes.set(*d.hop.backends(), relay.ipv4, relay.ipv6,
               [&](Lane& gone) { alarms_.clear(log_, alarm_of(*gone.backend)); });
   if (d.lanes.up() || d.hop.refuses()) alarms_.clear(log_, alarm_of(d));
-  // Another shard may have found it down before, and its alarm been cleared since.
-  if (!d.lanes.empty() && !d.lanes.up() && !alarms_.is_raised(alarm_of(d)))
-    went_down(d, *d.lanes.all()[0]->backend, "it is down");
   if (d.hop.refuses()) return route_anew(d);  // to its bounce
   const bool unknown = d.lanes.empty() && d.hop.trouble() == nullptr;
   arm_health(loop_.now() + (unknown ? address_look : Duration{}));
@@ -54,6 +51,9 @@ void Outbound::look_after_backends() {
       arm_health(loop_.now() + address_look);
     }
     if (!is_watched(*d)) continue;
+    // Another shard may have found it down, and its alarm been cleared by what we had seen before.
+    if (!d->lanes.empty() && !d->lanes.up() && !alarms_.is_raised(alarm_of(*d)))
+      went_down(*d, *d->lanes.all()[0]->backend, "it is down");
     for (const auto& lane : d->lanes.all()) {
       Backend& backend = *lane->backend;
       std::optional<Backend::Period> period;

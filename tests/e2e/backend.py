@@ -113,6 +113,7 @@ class Backend:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 256  # with 5 a connection may wait for seconds on a busy machine
 
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.owner = self

@@ -133,7 +133,7 @@ class Watch:
         date = email.utils.parsedate_to_datetime(head.rpartition("; ")[2])
         away = date - datetime.datetime.fromtimestamp(self.clock.now(), datetime.timezone.utc)
         assert abs(away.total_seconds()) < 5, (date, self.clock.ahead)
-        stamp = self.mx.lines(f"{name:X}: from=")[0][:15]
+        stamp = wait_for(lambda: self.mx.lines(f"{name:X}: from="), "its log line")[0][:15]
         assert stamp[:6] == time.strftime("%b %e", time.localtime(self.clock.now())), stamp
 
 

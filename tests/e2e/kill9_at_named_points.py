@@ -40,7 +40,7 @@ CRASHED = 99
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
 SESSIONS = 8
 BYTES = 9000  # of a body: a segment takes some eighty
-MARK_DELAY_US = 3_000_000  # a second, and what a busy machine adds
+MARK_DELAY_US = 6_000_000  # a second, and what a busy machine adds
 THREE = OK, LATER, NO = tuple(f"{name}@{DOMAIN}" for name in ("ok", "later", "no"))
 
 
