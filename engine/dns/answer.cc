@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/config/addresses.h"
+#include "engine/dns/wire_type.h"
 #include "proto/base/assert.h"
 #include "proto/base/limits.h"
 #include "proto/base/text.h"
@@ -16,18 +17,6 @@ namespace mx::dns {
 namespace {
 
 constexpr size_t shown_bytes_max = 80;
-
-ares_dns_rec_type_t wire_type(Type type) {
-  switch (type) {
-    case Type::a:
-      return ARES_REC_TYPE_A;
-    case Type::aaaa:
-      return ARES_REC_TYPE_AAAA;
-    case Type::mx:
-      return ARES_REC_TYPE_MX;
-  }
-  MX_ASSERT(false);
-}
 
 std::string_view without_dot(std::string_view name) {
   return name.substr(0, name.size() - (name.ends_with('.') ? 1 : 0));

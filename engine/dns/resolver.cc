@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "engine/dns/wire_type.h"
 #include "engine/io/clock.h"
 #include "proto/base/assert.h"
 #include "proto/base/limits.h"
@@ -20,18 +21,6 @@ constexpr int server_tries = 2;
 // Over all questions of a call.
 constexpr Duration deadline = seconds(10);
 constexpr int stop_interval_ms = 100;  // how soon `stop` is seen
-
-ares_dns_rec_type_t wire_type(Type type) {
-  switch (type) {
-    case Type::a:
-      return ARES_REC_TYPE_A;
-    case Type::aaaa:
-      return ARES_REC_TYPE_AAAA;
-    case Type::mx:
-      return ARES_REC_TYPE_MX;
-  }
-  MX_ASSERT(false);
-}
 
 // c-ares wants this once in a process, before all else; it only sets up memory functions.
 bool library_is_ready() {
