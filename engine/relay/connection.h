@@ -54,12 +54,12 @@ struct Outbound::Connection {
   bool replied = false;  // the server has said something since it began
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
-  uint32_t lingering_slot = UINT32_MAX;   // given up, but a send of its bytes is still under way
-  uint32_t next_recipient = 0;            // all before it were tried in this delivery
-  SmallVector<uint64_t, 2> tried;         // a bit a recipient
-  Mask visited = 0;                       // destinations of this attempt
-  const Backend* tried_before = nullptr;  // in this attempt
-  bool again = false;                     // there are recipients to try once more, elsewhere
+  uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
+  uint32_t next_recipient = 0;           // all before it were tried in this delivery
+  SmallVector<uint64_t, 2> tried;        // a bit a recipient
+  Mask visited = 0;                      // destinations of this attempt
+  uint16_t tried_before = 0;             // in this attempt, see Work::tried
+  bool again = false;                    // there are recipients to try once more, elsewhere
   bool unknown = false;  // there are some that may have been delivered: none goes twice at once
   Mask elsewhere = 0;    // where other recipients go
   uint32_t failed_recipients = 0;

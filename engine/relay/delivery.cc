@@ -383,8 +383,8 @@ void Outbound::put_back(Connection& c) {
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
   if (!obeyed)
     c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
-                                    c.info.attempts, c.visited & ~(Mask{1} << c.destination.index),
-                                    c.tried_before});
+                                    c.info.attempts, c.tried_before,
+                                    c.visited & ~(Mask{1} << c.destination.index)});
   if (keep)
     c.message_slot = not_in_memory;
   else
@@ -518,7 +518,7 @@ void Outbound::delivery_over(Connection& c) {
     const Mask own = again ? Mask{1} << c.destination.index : Mask{0};
     (again ? next->again : next->fresh)
         .push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
-                    c.visited & ~own, again ? c.lane->backend.get() : nullptr});
+                    again ? c.lane->backend->number() : uint16_t{0}, c.visited & ~own});
     if (keep)
       c.message_slot = not_in_memory;
     else

@@ -115,9 +115,13 @@ void Outbound::went_up(Destination& d, const Backend& backend) {
   arm_health(loop_.now());  // its checks begin
 }
 
-// Work and no connection, while other shards have them all: one of theirs is asked for.
-void Outbound::see_to_hunger(Destination& d) {
-  const bool hungry = d.lanes.connections() == 0 && work_waits(d) && d.lanes.up();
+// Work waits and there is no connection for it: another shard that has more is to give one.
+void Outbound::see_to_hunger(Destination& d, bool scarce) {
+  const uint32_t own = d.lanes.connections();
+  const bool uses = own > 0 || scarce;
+  if (uses != d.uses) d.hop.set_user(uses);
+  d.uses = uses;
+  const bool hungry = scarce && d.lanes.up() && own < std::max(1U, d.hop.share());
   if (hungry != d.hungry) d.hop.set_hungry(hungry);
   d.hungry = hungry;
 }

@@ -93,23 +93,31 @@ void NextHop::set_limits(const config::TransportLimits& limits) {
 bool NextHop::lease(bool hungry) {
   if (!hungry && handed_.load(std::memory_order_relaxed) > 0) return false;
   const uint32_t most = limit();
-  if (connections_.fetch_add(1, std::memory_order_relaxed) < (most == 0 ? UINT32_MAX : most))
-    return true;
-  connections_.fetch_sub(1, std::memory_order_relaxed);
-  return false;
+  if (connections_.fetch_add(1, std::memory_order_relaxed) >= (most == 0 ? UINT32_MAX : most)) {
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (hungry && handed_.load(std::memory_order_relaxed) > 0) {
+    const std::lock_guard lock(mutex_);
+    handed_ = std::max(handed_ - 1, 0);
+  }
+  return true;
 }
 
 void NextHop::set_hungry(bool is) {
   const std::lock_guard lock(mutex_);
   hungry_ += is ? 1 : -1;
-  if (is) return;
-  // It has got one, or needs none any more.
-  handed_ = std::clamp(handed_ - 1, 0, hungry_.load());
+  handed_ = std::min(handed_.load(), hungry_.load());
 }
 
-bool NextHop::hand_over() {
+uint32_t NextHop::share() const {
+  return connections() / static_cast<uint32_t>(std::max(1, users_.load(std::memory_order_relaxed)));
+}
+
+bool NextHop::hand_over(uint32_t own) {
   if (hungry_.load(std::memory_order_relaxed) <= handed_.load(std::memory_order_relaxed))
     return false;
+  if (own <= share()) return false;
   const std::lock_guard lock(mutex_);
   if (hungry_ <= handed_) return false;
   ++handed_;

@@ -5,8 +5,9 @@
 // is spread over those of the best preference that are up; which one gets a message is the shard's
 // to decide (lanes.h).
 //
-// When connections are scarce, a shard that has work and none is hungry: one of another shard is
-// handed over once it has been used for a while, and meanwhile only the hungry get one.
+// When connections are scarce, a shard that has work and fewer than its equal share (or none) is
+// hungry: one of a shard that has more is handed over once it has been used for a while, and
+// meanwhile only the hungry get one. So new mail has its half of the turns on every shard.
 //
 // Where the backends come from is lookup.h; take() brings what was found. A backend that stays
 // keeps its state and its connections, and while look-ups fail the old ones stay.
@@ -68,9 +69,14 @@ class NextHop {
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }  // 0: none
   bool is_full() const { return limit() != 0 && connections() >= limit(); }
+  // Shards that have connections or work, and those of them that are hungry.
+  void set_user(bool is) { users_.fetch_add(is ? 1 : -1, std::memory_order_relaxed); }
   void set_hungry(bool is);
-  // A connection that has been used for a while: is it to be closed for a hungry shard?
-  bool hand_over();
+  // Of the connections that there are now, each user's part; may be 0.
+  uint32_t share() const;
+  // The asking shard has `own` connections, one has been used for a while: is it to be closed for
+  // a hungry shard?
+  bool hand_over(uint32_t own);
 
   // Destination rate delay: when the next delivery may begin.
   Duration rate_delay() const { return {rate_delay_us_.load(std::memory_order_relaxed)}; }
@@ -96,6 +102,7 @@ class NextHop {
   std::atomic<bool> configured_{false}, refuses_{false};
   std::atomic<uint32_t> version_{0};
   std::atomic<uint32_t> limit_{0}, connections_{0};
+  std::atomic<int32_t> users_{0};
   std::atomic<int32_t> hungry_{0}, handed_{0};  // handed_: on their way to the hungry
   std::atomic<int64_t> rate_delay_us_{0}, next_delivery_us_{0};
 };

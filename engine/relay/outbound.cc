@@ -67,6 +67,7 @@ void Outbound::pump(Destination& d) {
   if (!d.fresh.empty() && !d.lanes.up()) let_wait(d);
   if (work_waits(d)) probe_due(d);
   if (!d.again.empty() && d.hop.next_delivery() <= loop_.now()) pump_again(d);
+  bool scarce = false;
   while (work_waits(d)) {
     Lane* warm = nullptr;
     if (Lane* lane = d.lanes.take_turn(&warm)) {
@@ -82,9 +83,11 @@ void Outbound::pump(Destination& d) {
     const size_t ready = takes_schedule(d) ? schedule_.ready_count() : 0;
     const size_t waiting =
         std::max<size_t>(1, d.fresh.size() + d.waited.size() + d.retries.size() + ready);
-    if (d.lanes.hopeful() >= waiting || !open_connection(d)) break;
+    if (d.lanes.hopeful() >= waiting) break;
+    scarce = !open_connection(d);
+    if (scarce) break;
   }
-  see_to_hunger(d);
+  see_to_hunger(d, scarce);
 }
 
 // To the eligible backend with the fewest connections that has room.
@@ -318,7 +321,7 @@ bool Outbound::is_used_up(Connection& c) {
   return !relay.reuse || c.lane->retired || used >= relay.reuse_time ||
          (relay.reuse_count > 0 && c.deliveries > relay.reuse_count) ||
          (c.destination.hop.is_full() && c.destination.lanes.has_too_many(*c.lane)) ||
-         (used >= own_time && c.destination.hop.hand_over());
+         (used >= own_time && c.destination.hop.hand_over(c.destination.lanes.connections()));
 }
 
 // The machine is closed: what it knows of the delivery is recorded, the connection goes.

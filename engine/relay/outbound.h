@@ -123,14 +123,16 @@ class Outbound final : public queue::Readers {
   struct Connection;
   // Positions in destinations_, which has fewer than 64.
   using Mask = uint64_t;
-  struct Work {
+  struct Work {  // there may be a million
     queue::MessageId id;
     uint32_t message_slot;
     uint16_t attempts = 0;  // see queue::Turn
-    Mask visited = 0;       // where it has been in this attempt
-    // Whose answer was "later" in this attempt: only another backend of the next hop is worth it.
-    const Backend* tried = nullptr;
+    // The backend (its number) whose answer was "later" in this attempt, or 0: only another one of
+    // the next hop is worth it.
+    uint16_t tried = 0;
+    Mask visited = 0;  // where it has been in this attempt
   };
+  static_assert(sizeof(Work) <= 24);
   // A next hop as this shard sees it.
   struct Destination {
     Destination(NextHop& next_hop, uint32_t own_index) : hop(next_hop), index(own_index) {}
@@ -145,7 +147,8 @@ class Outbound final : public queue::Readers {
     uint32_t version = 0;  // of the hop's backends, that lanes are of
     uint32_t delivering = 0;
     bool fresh_turn = true;
-    bool hungry = false;  // has work and no connection
+    // Has connections or work; has work and less than its share of the connections.
+    bool uses = false, hungry = false;
   };
   // A message's commit being read back to route it.
   struct RouteRead {
@@ -186,7 +189,7 @@ class Outbound final : public queue::Readers {
   void went_up(Destination& d, const Backend& backend);
   std::string alarm_of(const Destination& d) const;
   static std::string alarm_of(const Backend& backend);
-  void see_to_hunger(Destination& d);
+  void see_to_hunger(Destination& d, bool scarce);
   // routes
   void set_next_hops();
   Destination* destination(const std::vector<config::NextHop>& hosts, bool configured);

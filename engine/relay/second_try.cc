@@ -13,7 +13,7 @@ constexpr std::ptrdiff_t looked_at = 16;
 }  // namespace
 
 bool Outbound::may_go_again(const Connection& c) const {
-  return c.tried_before == nullptr && !c.unknown && !shutting_down_ &&
+  return c.tried_before == 0 && !c.unknown && !shutting_down_ &&
          std::ranges::any_of(c.destination.lanes.all(), [&](const auto& lane) {
            return lane != c.lane && lane->backend->up();
          });
@@ -25,7 +25,7 @@ bool Outbound::take_again(Connection& c) {
   while (!shutting_down_ && spool_.journal().keeps_marks()) {
     const auto end = d.again.begin() + std::min<std::ptrdiff_t>(std::ssize(d.again), looked_at);
     const auto at = std::find_if(d.again.begin(), end, [&](const Work& work) {
-      return work.tried != c.lane->backend.get();
+      return work.tried != c.lane->backend->number();
     });
     if (at == end) return false;
     const Work work = *at;
@@ -48,7 +48,7 @@ void Outbound::pump_again(Destination& d) {
     Connection* idle = nullptr;
     bool hope = false;
     for (const auto& lane : d.lanes.all()) {
-      if (lane->backend.get() == work.tried || !lane->backend->up()) continue;
+      if (lane->backend->number() == work.tried || !lane->backend->up()) continue;
       if (idle = take_idle(*lane); idle != nullptr) break;
       hope |= lane->ready > 0 || lane->hopeful() > 0 || open_connection(d, *lane);
     }

@@ -323,16 +323,45 @@ TEST(NextHopTest, AHungryShardIsGivenOne) {
   limits.concurrency = 1;
   hop.set_limits(limits);
   EXPECT_TRUE(hop.lease(false));
-  EXPECT_FALSE(hop.hand_over());
+  EXPECT_FALSE(hop.hand_over(1));
+  hop.set_user(true);
+  hop.set_user(true);
   hop.set_hungry(true);
-  EXPECT_TRUE(hop.hand_over());
-  EXPECT_FALSE(hop.hand_over()) << "one is enough";
+  EXPECT_TRUE(hop.hand_over(1));
+  EXPECT_FALSE(hop.hand_over(1)) << "one is enough";
   hop.give_back();
   EXPECT_FALSE(hop.lease(false)) << "not back to who gave it";
   EXPECT_TRUE(hop.lease(true));
   hop.set_hungry(false);
   hop.give_back();
   EXPECT_TRUE(hop.lease(false));
+}
+
+TEST(NextHopTest, ShardsThatHaveWorkGetEqualShares) {
+  NextHop hop({host("127.0.0.1")}, false, 10, 1);
+  config::TransportLimits limits;
+  limits.concurrency = 7;
+  hop.set_limits(limits);
+  hop.set_user(true);
+  uint32_t rich = 0, poor = 0;
+  while (hop.lease(false)) ++rich;
+  EXPECT_EQ(rich, 7U);
+  hop.set_user(true);
+  EXPECT_EQ(hop.share(), 3U);
+  hop.set_hungry(true);
+  while (hop.hand_over(rich)) {
+    hop.give_back();
+    --rich;
+    EXPECT_FALSE(hop.lease(false));
+    EXPECT_TRUE(hop.lease(true));
+    ++poor;
+    if (poor == hop.share()) hop.set_hungry(false);
+  }
+  EXPECT_EQ(poor, 3U);
+  EXPECT_EQ(rich, 4U) << "what can't be divided is not passed round";
+  hop.set_hungry(true);
+  EXPECT_TRUE(hop.hand_over(rich));
+  EXPECT_FALSE(hop.hand_over(3));
 }
 
 }  // namespace
