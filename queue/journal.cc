@@ -92,7 +92,8 @@ bool Journal::adopt(const RecoveredMessage& message) {
   for (const RecoveredCopy& copy : message.copies) {
     Ending& ending = endings_.emplace_back();
     ending.id = message.id;
-    ending.mark = {copy.sequence, copy.commit.segment, copy.commit.offset};
+    ending.mark = {{copy.sequence, copy.commit.segment, copy.commit.offset},
+                   place_of(message.commit)};
     for (const SegmentShare& share : copy.shares) ending.places.push_back(share);
   }
   return true;

@@ -220,6 +220,7 @@ class Journal {
   bool stage_done_again();
 
   // journal_moves.cc: messages that move, and what they leave behind
+  Place place_of(const Extent& commit) const;
   void take_places(uint32_t slot, std::vector<SegmentShare>& out);
   void switch_to(const StagedCommit& copy);
   bool stage_endings();

@@ -83,6 +83,10 @@ bool Journal::pressed() const {
   return refused_ || (filling().open && filling().used >= filling().buffer.size() / 2);
 }
 
+Place Journal::place_of(const Extent& commit) const {
+  return {pool_.life(commit.segment).sequence, commit.segment, commit.offset};
+}
+
 // What is let go when the message has ended there.
 void Journal::take_places(uint32_t slot, std::vector<SegmentShare>& out) {
   const Index::Entry& entry = index_.entries_[slot];
@@ -104,8 +108,7 @@ void Journal::switch_to(const StagedCommit& copy) {
   if (endings_.empty() && dirty_head_ == Index::none) dirty_since_ = now_;
   Ending& ending = endings_.emplace_back();
   ending.id = entry.id;
-  ending.mark = {pool_.life(entry.commit.segment).sequence, entry.commit.segment,
-                 entry.commit.offset};
+  ending.mark = {place_of(entry.commit), place_of(copy.info.commit)};
   left_.clear();
   take_places(slot, left_);
   for (const SegmentShare& share : left_) ending.places.push_back(share);
@@ -146,7 +149,7 @@ bool Journal::stage_ending(Ending& ending) {
   write_moved(payload, ending.mark);
   put({.length = moved_bytes, .type = RecordType::moved, .id = ending.id}, payload);
   footer_.add_mark(RecordType::moved, ending.id, payload);
-  pool_.pin(ending.mark.segment, filling().segment);
+  pool_.pin(ending.mark.from.segment, filling().segment);
   if (has_state) {
     const bool was_dirty = index_.entries_[slot].dirty;
     const bool room = stage_state(slot);

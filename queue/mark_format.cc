@@ -9,7 +9,8 @@
 namespace mx::queue {
 namespace {
 constexpr uint16_t flag_warned = 1;
-}
+constexpr size_t place_bytes = 16;
+}  // namespace
 
 void write_state(std::byte* to, const StateMark& mark) {
   MX_ASSERT(mark.pending.size() == pending_bytes(mark.recipient_count));
@@ -67,17 +68,21 @@ bool parse_survivors(Bytes payload, SurvivorsMark& mark) {
 }
 
 void write_moved(std::byte* to, const MovedMark& mark) {
-  store_le(to, mark.sequence);
-  store_le(to + 8, mark.segment);
-  store_le(to + 12, mark.offset);
+  for (const Place& place : {mark.from, mark.to}) {
+    store_le(to, place.sequence);
+    store_le(to + 8, place.segment);
+    store_le(to + 12, place.offset);
+    to += place_bytes;
+  }
 }
 
 bool parse_moved(Bytes payload, MovedMark& mark) {
   if (payload.size() != moved_bytes) return false;
-  const std::byte* from = payload.data();
-  mark.sequence = load_le<uint64_t>(from);
-  mark.segment = load_le<uint32_t>(from + 8);
-  mark.offset = load_le<uint32_t>(from + 12);
+  const std::byte* at = payload.data();
+  for (Place* place : {&mark.from, &mark.to}) {
+    *place = {load_le<uint64_t>(at), load_le<uint32_t>(at + 8), load_le<uint32_t>(at + 12)};
+    at += place_bytes;
+  }
   return true;
 }
 

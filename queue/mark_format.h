@@ -54,13 +54,18 @@ void write_survivors_head(std::byte* to, const SurvivorsMark& mark);
 [[nodiscard]] bool parse_survivors(Bytes payload, SurvivorsMark& mark);
 
 // MOVED: u64 sequence and u32 number of a segment, u32 offset: the COMMIT of the message there has
-// ended, and with it that instance. Other instances of the message go on.
-struct MovedMark {
+// ended, and with it that instance. Then the same of the COMMIT where the message stands instead,
+// which was durable before: when it is not there though its segment's life goes on, it was lost.
+struct Place {
   uint64_t sequence = 0;
   uint32_t segment = 0;
   uint32_t offset = 0;
+  friend bool operator==(const Place&, const Place&) = default;
 };
-inline constexpr uint32_t moved_bytes = 16;
+struct MovedMark {
+  Place from, to;
+};
+inline constexpr uint32_t moved_bytes = 32;
 void write_moved(std::byte* to, const MovedMark& mark);
 [[nodiscard]] bool parse_moved(Bytes payload, MovedMark& mark);
 

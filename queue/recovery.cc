@@ -336,15 +336,43 @@ void Recovery::apply_survivors(const SurvivorsMark& mark, uint32_t holder) {
   if (found == commits_in_.end()) return;  // its life has ended
   std::set<MessageId> survivors;
   for (uint32_t i = 0; i < mark.count; ++i) survivors.insert(mark.id(i));
-  for (size_t i = found->second.first; i < found->second.second; ++i) {
-    SeenCommit& commit = commits_[i];
+  const auto apply = [&](SeenCommit& commit) {
     const Extent& extent = commit.message.commit;
-    if (extent.segment != mark.target_segment) return;
-    if (extent.offset >= mark.from && extent.offset < mark.to && !commit.finished &&
-        !survivors.contains(commit.message.id)) {
+    if (extent.segment == mark.target_segment && extent.offset >= mark.from &&
+        extent.offset < mark.to && !commit.finished && !survivors.contains(commit.message.id)) {
       commit.finished = true;
       commit.holder = holder;
     }
+  };
+  for (size_t i = found->second.first; i < found->second.second; ++i) apply(commits_[i]);
+  for (const size_t i : absent_)
+    if (commits_[i].sequence == mark.target_sequence) apply(commits_[i]);
+}
+
+// MOVED was written when the COMMIT that it leads to was durable. Nothing else would miss the last
+// batch of the cold stream.
+void Recovery::find_absent() {
+  for (const SeenMark& mark : marks_) {
+    MovedMark moved;
+    if (mark.type != RecordType::moved || !parse_moved(mark.payload, moved)) continue;
+    const Place& to = moved.to;
+    const auto lives = commits_in_.find(to.sequence);
+    if (lives == commits_in_.end() || to.segment >= result_.segments.size() ||
+        result_.segments[to.segment].life.sequence != to.sequence)
+      continue;
+    bool there = false;
+    each_instance(mark.id, [&](const SeenCommit& commit) {
+      there |= commit.sequence == to.sequence && commit.message.commit.offset == to.offset;
+    });
+    if (there) continue;
+    SeenCommit commit;
+    commit.message.id = mark.id;
+    commit.message.commit = {to.segment, to.offset, 0};
+    commit.sequence = to.sequence;
+    commit.is_copy = commit.is_absent = true;
+    commit.chunk_missing = commit.chunk_of_earlier_batch_missing = true;
+    absent_.push_back(commits_.size());
+    if (!add_commit(std::move(commit))) MX_ASSERT(false);  // copies are allowed
   }
 }
 
@@ -362,8 +390,8 @@ void Recovery::apply_marks() {
     if (mark.type == RecordType::moved && !parse_moved(mark.payload, moved)) continue;
     each_instance(mark.id, [&](SeenCommit& commit) {
       if (mark.type == RecordType::state) return apply_state(commit, state, mark.holder);
-      if (mark.type == RecordType::moved &&
-          (commit.sequence != moved.sequence || commit.message.commit.offset != moved.offset))
+      if (mark.type == RecordType::moved && (commit.sequence != moved.from.sequence ||
+                                             commit.message.commit.offset != moved.from.offset))
         return;
       if (!commit.finished) commit.holder = mark.holder;
       commit.finished = true;
@@ -380,6 +408,7 @@ Recovered Recovery::run() {
   if (!read_faces()) return std::move(result_);
   for (WalkedSegment& walked : walked_)
     if (verify_ == Verify::all || !take_footer(walked)) walk(walked);
+  find_absent();
   apply_marks();
   judge_gaps();
   judge_ends();

@@ -85,8 +85,9 @@ void Recovery::judge_commit(SeenCommit& commit, SeenCommit& chosen) {
         .offset = commit.message.commit.offset,
         .torn_tail = torn,
         .id = commit.message.id,
-        .text = whole_elsewhere
-                    ? "a copy of the message is damaged; another one is whole"
+        .text = whole_elsewhere ? "a copy of the message is damaged; another one is whole"
+                : commit.is_absent
+                    ? "the message was moved here and is not there; it is lost"
                     : "parts of the message are missing or damaged; it is not delivered"},
        !torn);
 }
@@ -95,7 +96,7 @@ void Recovery::judge_commit(SeenCommit& commit, SeenCommit& chosen) {
 void Recovery::add_copies(SeenCommit& commit) {
   RecoveredMessage& message = commit.message;
   each_instance(message.id, [&](const SeenCommit& other) {
-    if (&other == &commit || other.finished) return;
+    if (&other == &commit || other.finished || other.is_absent) return;
     RecoveredCopy& copy = message.copies.emplace_back();
     copy.commit = other.message.commit;
     copy.sequence = other.sequence;

@@ -35,6 +35,7 @@ struct SeenCommit {
   uint64_t sequence = 0;
   uint32_t batch = 0;
   bool is_copy = false;         // in the cold stream
+  bool is_absent = false;       // a MOVED tells of it, and it is not there
   size_t next_instance = none;  // of the same message
   bool finished = false;
   bool chunk_missing = false;
@@ -82,6 +83,7 @@ class Recovery {
   void each_instance(MessageId id, Visit&& visit);
   void take_mark(const FoundRecord& record, uint32_t holder);
   void carry_chunks();
+  void find_absent();
   void apply_marks();
   void apply_state(SeenCommit& commit, const StateMark& mark, uint32_t holder);
   void apply_survivors(const SurvivorsMark& mark, uint32_t holder);
@@ -104,6 +106,7 @@ class Recovery {
   std::unordered_map<MessageId, size_t> commit_of_;           // the first instance
   bool several_ = false;                                      // of some message
   std::map<uint64_t, std::pair<size_t, size_t>> commits_in_;  // sequence -> range of commits_
+  std::vector<size_t> absent_;                                // in commits_
   std::vector<SeenMark> marks_;
   std::vector<SeenChunk> chunks_;  // of the segment being walked, by offset
   std::unordered_map<MessageId, std::vector<SeenChunk>> carried_;  // not yet asked for
