@@ -1,7 +1,7 @@
 // queue/device.h - what the journal asks of storage. The owner of a journal implements Device over
-// its ring and reports each completion with Journal::on_write() and Journal::on_flush(); tools and
-// recovery use the blocking SegmentReader. Segments are named by number only: file names and
-// descriptors are the owner's.
+// its ring and reports each completion with Journal::on_write(), on_flush() and on_read_back();
+// tools and recovery use the blocking SegmentReader. Segments are named by number only: file names
+// and descriptors are the owner's.
 //
 // Owner's duties: the files exist in full length with every block written (no extent is allocated
 // under a batch), file and directory are synced before anything read from them is believed, and a
@@ -25,6 +25,9 @@ class Device {
   virtual void write(uint32_t segment, uint32_t offset, Bytes data) = 0;
   // Makes everything written to the segment durable (fdatasync). Result: 0 or a negative errno.
   virtual void flush(uint32_t segment) = 0;
+  // Reads back what a flush made durable, past any cache of ours; `into` is aligned and stays valid
+  // until on_read_back(). The result: bytes read, or a negative errno.
+  virtual void read_back(uint32_t segment, uint32_t offset, MutableBytes into) = 0;
 
  protected:
   ~Device() = default;

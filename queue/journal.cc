@@ -363,7 +363,8 @@ void Journal::pump(Instant now) {
 
 // The header of a new life is durable before any batch of it is written. Were it to go with the
 // first one, a crash could leave records in a segment that looks blank, and they would come to
-// light again when a later crash tears its next first batch.
+// light again when a later crash tears its next first batch. And it is read back: if the disk had
+// put it elsewhere, all of that life would be unseen, and nothing would tell of it.
 void Journal::submit_header() {
   const MutableBytes block(head_block_);
   write_segment_header(block, {.segment = segment_,
@@ -437,14 +438,12 @@ void Journal::on_flush(int result) {
   ++stats_.flushes;
   switch (job_) {
     case Job::batch:
+      // For a copy the original is let go.
+      if (settings_.stream == Stream::cold) return read_back();
       finish_batch();
       break;
     case Job::header:
-      segment_is_new_ = false;
-      if (health_ != Health::trying) break;
-      health_ = Health::marks_only;
-      if (!marks_wait()) salvage_.owed.reset();
-      break;
+      return read_back();
     case Job::grave:
       operation_ = Operation::write;
       job_ = Job::grave_copy;
@@ -453,6 +452,32 @@ void Journal::on_flush(int result) {
     case Job::grave_copy:
       break;  // has no flush
   }
+}
+
+// Block by block; it is not in a hurry.
+void Journal::read_back() {
+  const bool is_batch = job_ == Job::batch;
+  operation_ = Operation::read_back;
+  device_.read_back(is_batch ? flying().segment : head_segment_,
+                    is_batch ? flying().offset + seen_ : header_offset, seen_block_);
+}
+
+void Journal::on_read_back(int64_t result) {
+  MX_ASSERT(operation_ == Operation::read_back);
+  const bool is_batch = job_ == Job::batch;
+  const Bytes wanted = is_batch ? Bytes(flying().buffer).subspan(seen_, block_bytes) : head_block_;
+  if (!completed(result == block_bytes && std::ranges::equal(seen_block_, wanted))) return;
+  operation_ = Operation::none;
+  if (is_batch) {
+    seen_ += block_bytes;
+    if (seen_ < flying().used) return read_back();
+    seen_ = 0;
+    return finish_batch();
+  }
+  segment_is_new_ = false;
+  if (health_ != Health::trying) return;
+  health_ = Health::marks_only;
+  if (!marks_wait()) salvage_.owed.reset();
 }
 
 void Journal::finish_batch() {

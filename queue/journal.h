@@ -132,6 +132,7 @@ class Journal {
   void pump(Instant now);
   void on_write(int64_t result);
   void on_flush(int result);
+  void on_read_back(int64_t result);
   bool busy() const { return operation_ != Operation::none; }
   // When pump() must be called at the latest though nothing else happens (marks waiting, work
   // postponed).
@@ -155,7 +156,7 @@ class Journal {
   const JournalStats& stats() const { return stats_; }
 
  private:
-  enum class Operation : uint8_t { none, write, flush };
+  enum class Operation : uint8_t { none, write, flush, read_back };
   enum class Job : uint8_t {
     batch,
     header,
@@ -183,6 +184,7 @@ class Journal {
   uint8_t settle_share(const Draft& draft, uint32_t segment);
   void submit_batch();
   void submit_header();
+  void read_back();
   void finish_batch();
   Batch& filling() { return batches_[filling_]; }
   const Batch& filling() const { return batches_[filling_]; }
@@ -288,6 +290,8 @@ class Journal {
   std::vector<MessageId> survivors_;
   bool grave_was_last_ = false;
   alignas(block_bytes) std::byte head_block_[block_bytes];  // header or grave
+  alignas(block_bytes) std::byte seen_block_[block_bytes];  // read back
+  uint32_t seen_ = 0;                                       // of the cold batch under way
 
   JournalStats stats_;
 };

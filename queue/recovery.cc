@@ -190,7 +190,13 @@ void Recovery::walk(WalkedSegment& walked) {
         if (const auto trailer = parse_trailer(record.payload))
           walked.last_number = trailer->number;
         break;
-      case RecordType::footer:
+      case RecordType::footer: {
+        // What it names may be damaged; its ids are not given again all the same.
+        FooterPart part;
+        if (part.open(record.payload))
+          result_.largest_id = std::max(result_.largest_id, part.head().largest_id);
+        break;
+      }
       case RecordType::pad:
         break;
       case RecordType::none:

@@ -118,6 +118,10 @@ void Spool::Port::flush(uint32_t segment) {
   spool.loop_.ring.fdatasync(spool.files_.fd(segment), {flush_op, 0, segment});
 }
 
+void Spool::Port::read_back(uint32_t segment, uint32_t offset, MutableBytes into) {
+  spool.loop_.ring.read(spool.files_.fd(segment), into, offset, {read_op, 0, segment});
+}
+
 void Spool::Port::flushed(int result) {
   const io::CrashPoint before = writing;
   journal->on_flush(result);
@@ -147,10 +151,16 @@ void Spool::on_completion(const io::Completion& completion) {
     return take_flushes();
   }
   if (kind == op_compaction_read) return compaction_->on_read(completion.result);
-  Port& port = kind == op_bulk_write || kind == op_bulk_flush   ? bulk_port_
-               : kind == op_cold_write || kind == op_cold_flush ? cold_port_
-                                                                : mail_port_;
+  const auto is_of = [&](const Port& port) {
+    return kind == port.write_op || kind == port.flush_op || kind == port.read_op;
+  };
+  Port& port = is_of(bulk_port_) ? bulk_port_ : is_of(cold_port_) ? cold_port_ : mail_port_;
   if (kind == port.flush_op) return port.flushed(completion.result);
+  if (kind == port.read_op) {
+    port.journal->on_read_back(completion.result);
+    room_ = true;
+    return;
+  }
   MX_ASSERT(kind == port.write_op);
   port.pass_crash_point(1);
   port.journal->on_write(completion.result);
@@ -167,10 +177,11 @@ void Spool::report_failure() {
                                  ? "nothing is accepted, what is queued is still delivered, and "
                                    "remembered in another segment,"
                                  : "nothing is accepted, and delivery waits,";
-  alarms_.raise(log_, "journal",
-                fmt::format("writing to or flushing the queue failed: {} until ringmx is "
-                            "restarted; check the disk under {}",
-                            so_far, files_.directory()));
+  alarms_.raise(
+      log_, "journal",
+      fmt::format("writing to, flushing or reading back the queue failed: {} until ringmx is "
+                  "restarted; check the disk under {}",
+                  so_far, files_.directory()));
   room_ = true;
 }
 

@@ -43,6 +43,12 @@ inline constexpr uint8_t op_group_flush = 52;  // for all shards
 inline constexpr uint8_t op_cold_write = 53;
 inline constexpr uint8_t op_cold_flush = 54;
 inline constexpr uint8_t op_compaction_read = 55;
+inline constexpr uint8_t op_journal_read = 56;
+inline constexpr uint8_t op_bulk_read = 57;
+inline constexpr uint8_t op_cold_read = 58;
+constexpr bool is_read_back(uint8_t kind) {
+  return kind >= op_journal_read && kind <= op_cold_read;
+}
 constexpr bool is_spool_op(uint8_t kind) {
   return kind / 16 == 3;
 }
@@ -101,14 +107,15 @@ class Spool {
  private:
   // A stream's way to the ring.
   struct Port final : queue::Device {
-    Port(Spool& of, uint8_t write_kind, uint8_t flush_kind)
-        : spool(of), write_op(write_kind), flush_op(flush_kind) {}
+    Port(Spool& of, uint8_t write_kind, uint8_t flush_kind, uint8_t read_kind)
+        : spool(of), write_op(write_kind), flush_op(flush_kind), read_op(read_kind) {}
     void write(uint32_t segment, uint32_t offset, Bytes data) override;
     void flush(uint32_t segment) override;
+    void read_back(uint32_t segment, uint32_t offset, MutableBytes into) override;
     void flushed(int result);
     void pass_crash_point(uint8_t steps);
     Spool& spool;
-    uint8_t write_op, flush_op;
+    uint8_t write_op, flush_op, read_op;
     queue::Journal* journal = nullptr;
     std::optional<FlushGroup::Member> member;
     io::CrashPoint writing = io::CrashPoint::none;  // what is under way; only when one is armed
@@ -129,9 +136,9 @@ class Spool {
   io::SlotPool<Message> messages_;
   queue::Index index_;
   std::byte* batch_memory_;
-  Port mail_port_{*this, op_journal_write, op_journal_flush};
-  Port bulk_port_{*this, op_bulk_write, op_bulk_flush};
-  Port cold_port_{*this, op_cold_write, op_cold_flush};
+  Port mail_port_{*this, op_journal_write, op_journal_flush, op_journal_read};
+  Port bulk_port_{*this, op_bulk_write, op_bulk_flush, op_bulk_read};
+  Port cold_port_{*this, op_cold_write, op_cold_flush, op_cold_read};
   std::unique_ptr<queue::Journal> bulk_;
   std::unique_ptr<queue::Journal> cold_;
   std::unique_ptr<queue::Journal> journal_;

@@ -14,8 +14,7 @@ void Disk::write(uint32_t segment, uint32_t offset, Bytes data) {
   MX_ASSERT(reinterpret_cast<uintptr_t>(data.data()) % queue::block_bytes == 0);
   MX_ASSERT(offset + data.size() <= images_[segment].size());
   pending_.push_back({segment, offset, {data.begin(), data.end()}});
-  const bool front = offset < queue::records_offset;
-  if (stray_ != Stray::none && (stray_fronts_ || !front)) go_astray(pending_.back());
+  if (stray_ != Stray::none) go_astray(pending_.back());
 }
 
 void Disk::go_astray(Write& write) {
@@ -29,7 +28,9 @@ void Disk::go_astray(Write& write) {
                 old + first * faults_.sector_bytes, count * faults_.sector_bytes);
     return;
   }
-  auto& other = images_[prng.below(images_.size())];
+  size_t victim = prng.below(images_.size());
+  while (!spared_.empty() && spared_[victim]) victim = (victim + 1) % images_.size();
+  auto& other = images_[victim];
   const size_t places = (other.size() - write.data.size()) / faults_.sector_bytes + 1;
   std::memcpy(other.data() + prng.below(places) * faults_.sector_bytes, write.data.data(),
               write.data.size());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "proto/base/bytes.h"
@@ -31,8 +32,8 @@ class Disk final : public queue::SegmentReader {
   // or some of its sectors stay as they were.
   enum class Stray : uint8_t { none, elsewhere, twice, stale };
   void stray_next(Stray kind, uint64_t seed) { stray_ = kind, stray_seed_ = seed; }
-  // … also headers and graves, the two blocks in front of a segment.
-  void stray_fronts() { stray_fronts_ = true; }
+  // These segments are not hit by what lands elsewhere.
+  void spare(std::vector<bool> segments) { spared_ = std::move(segments); }
   bool stray_waits() const { return stray_ != Stray::none; }
   // The write reached the cache in part only, or the flush failed: pending sectors are at chance.
   void lose_pending(uint32_t segment, Prng& prng);
@@ -61,7 +62,7 @@ class Disk final : public queue::SegmentReader {
   std::vector<Write> pending_;
   Stray stray_ = Stray::none;
   uint64_t stray_seed_ = 0;
-  bool stray_fronts_ = false;
+  std::vector<bool> spared_;
 };
 
 }  // namespace mx::sim

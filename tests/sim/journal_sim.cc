@@ -1,8 +1,7 @@
 // The journal under power cuts and device errors, in one process, from a seed.
 //
-//   journal_sim [--seed N] [--points N]     scenarios from seed N on until N crash points are
-//   checked journal_sim --scenario N                one scenario again, as the failure message
-//   names it
+//   journal_sim [--seed N] [--points N]   scenarios from seed N on until N points are checked
+//   journal_sim --scenario N              one scenario again, as the failure message names it
 //
 // A scenario is a few lives of the program. At every operation of a life the disk is copied and
 // crashed there; what recovery finds is held against the oracle, recovered once more (it must be
@@ -129,6 +128,8 @@ std::string Scenario::run() {
   return wrong_;
 }
 
+constexpr uint64_t progress_each = 250'000;  // crash points
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -143,6 +144,7 @@ int main(int argc, char** argv) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);
   Totals totals;
+  uint64_t said = 0;
   for (uint64_t at = seed; totals.points < points; ++at) {
     const std::string wrong = Scenario(at, totals).run();
     ++totals.scenarios;
@@ -152,6 +154,12 @@ int main(int argc, char** argv) {
       return 1;
     }
     if (single) break;
+    if (totals.points / progress_each != said) {
+      said = totals.points / progress_each;
+      std::fprintf(stderr, "%llu crash points so far, next scenario %llu\n",
+                   static_cast<unsigned long long>(totals.points),
+                   static_cast<unsigned long long>(at + 1));
+    }
   }
   std::printf(
       "%llu crash points in %llu scenarios; %llu failures injected, %llu drained; %llu messages, "

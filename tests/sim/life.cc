@@ -59,14 +59,19 @@ struct MarkRecord {
 struct Port final : queue::Device {
   Port(Disk& on, const std::function<void()>& at_operation) : disk(on), operation(at_operation) {}
   void write(uint32_t segment, uint32_t offset, Bytes data) override {
-    under_way = {true, segment, data.size()};
+    under_way = {Operation::write, segment, data.size()};
     disk.write(segment, offset, data);
     operation();
   }
-  void flush(uint32_t segment) override { under_way = {false, segment, 0}; }
+  void flush(uint32_t segment) override { under_way = {Operation::flush, segment, 0}; }
+  void read_back(uint32_t segment, uint32_t offset, MutableBytes into) override {
+    disk.read(segment, offset, into);
+    under_way = {Operation::read, segment, into.size()};
+  }
 
+  enum class Operation : uint8_t { write, flush, read };
   struct UnderWay {
-    bool is_write = false;
+    Operation operation = Operation::write;
     uint32_t segment = 0;
     size_t bytes = 0;
   };
@@ -337,7 +342,12 @@ void Life::complete(Shard& shard) {
   const Port::UnderWay done = streams[choice].second->under_way;
   const queue::Health health = shard.journal.health();
   const bool fails = fails_now();
-  if (done.is_write) {
+  if (done.operation == Port::Operation::read) {
+    journal.on_read_back(fails ? -EIO : static_cast<int64_t>(done.bytes));
+    // No new point for a crash: the disk is as it was after the flush.
+    note_failure(shard, health);
+    return take_results(shard);
+  } else if (done.operation == Port::Operation::write) {
     int64_t result = static_cast<int64_t>(done.bytes);
     if (fails) {
       disk_.crash(prng_);  // what it had of others may be gone as well
@@ -480,10 +490,10 @@ std::string Life::drain() {
   return {};
 }
 
-uint64_t Life::least_batches() const {
-  uint64_t least = UINT64_MAX;
-  for (const auto& shard : shards_) least = std::min(least, shard->journal.stats().batches);
-  return least;
+std::vector<uint64_t> Life::batches() const {
+  std::vector<uint64_t> of_each;
+  for (const auto& shard : shards_) of_each.push_back(shard->journal.stats().batches);
+  return of_each;
 }
 
 uint64_t Life::segments_emptied() const {

@@ -51,7 +51,7 @@ class Life {
   // Anything that broke a rule on the way.
   const std::string& wrong() const { return wrong_; }
   queue::JournalStats stats() const;
-  uint64_t least_batches() const;  // of the shard that has written the fewest
+  std::vector<uint64_t> batches() const;  // written by each shard to its mail stream
   uint64_t segments_emptied() const;
   // Journals that wrote marks after a failure, and how many became durable.
   uint64_t salvages() const { return salvages_; }

@@ -74,6 +74,10 @@ class Marks final : private queue::Device {
   void flush(uint32_t segment) override {
     journal_->on_flush(::fdatasync(files_.fd(segment)) == 0 ? 0 : -errno);
   }
+  void read_back(uint32_t segment, uint32_t offset, MutableBytes into) override {
+    const ssize_t n = ::pread(files_.fd(segment), into.data(), into.size(), offset);
+    journal_->on_read_back(n < 0 ? -errno : n);
+  }
 
   spool::SegmentFiles& files_;
   queue::SegmentPool pool_;

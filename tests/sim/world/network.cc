@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/spool/spool.h"
 #include "proto/base/assert.h"
 #include "tests/sim/world/world.h"
 
@@ -217,8 +218,16 @@ void World::perform(uint64_t id) {
 void World::read_segment(uint64_t id, const Operation& operation) {
   const uint32_t segment = segment_of(operation.fd);
   const auto offset = static_cast<uint32_t>(operation.offset);
-  if (strikes(faults.read_error)) return complete(id, -EIO);
   const MutableBytes into{operation.into, operation.size};
+  if (spool::is_read_back(operation.op.kind)) {  // what was just flushed
+    if (strikes(faults.write_error)) {
+      fail_device();
+      say("reading back fails");
+      return complete(id, -EIO);
+    }
+    return complete(id, static_cast<int32_t>(disk.read(segment, offset, into)));
+  }
+  if (strikes(faults.read_error)) return complete(id, -EIO);
   const int64_t n = disk.read(segment, offset, into);
   if (n > 0 && strikes(faults.short_read))
     return complete(id, static_cast<int32_t>(prng.below(static_cast<uint64_t>(n))));

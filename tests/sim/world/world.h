@@ -145,7 +145,7 @@ class World {
   std::vector<int> segment_fds;
   bool flush_lies = false;
   RingFaults faults;
-  bool device_failed = false;  // an error was given for a write or flush of this life
+  bool device_failed = false;  // an error was given for a write, flush or reading back of this life
   // The end of a life as the disk sees it.
   void cut_power();
   void end_writes();  // only the program has ended

@@ -217,6 +217,40 @@ TEST(Compaction, TheOldPlaceStaysWhileItIsRead) {
   EXPECT_EQ(rig.pool.state(info.commit.segment), SegmentState::free);
 }
 
+TEST(Compaction, ACopyIsReadBackBeforeTheOldPlaceIsLetGo) {
+  Disk disk(geometry);
+  Rig rig(disk);
+  const auto waiting = rig.waiting_in_dead_segments();
+  disk.drop_offset = records_offset;  // the cold stream's first batch
+  rig.compact();
+  EXPECT_TRUE(rig.mail.failed());
+  const Recovered found = recover(disk, geometry);
+  ASSERT_EQ(found.messages.size(), 4U);
+  for (size_t i = 0; i < 4; ++i) expect_state(found.messages[i], i, disk, found);
+}
+
+TEST(Compaction, AMovedMessageThatIsNotThereIsToldUnlessItIsDone) {
+  Disk disk(geometry);
+  Rig rig(disk);
+  const auto waiting = rig.waiting_in_dead_segments();
+  rig.compact();
+  MessageInfo moved;
+  ASSERT_TRUE(rig.index.find(waiting[0], moved));
+  ASSERT_TRUE(rig.mail.mark_done(waiting[1], 0, 3, rig.now));
+  rig.mail.hurry();
+  rig.settle();
+  std::vector<std::byte>& cold = disk.images[moved.commit.segment];
+  std::fill(cold.begin() + records_offset, cold.end(), std::byte{0});
+  const Recovered found = recover(disk, geometry);
+  EXPECT_TRUE(found.messages.empty());
+  EXPECT_EQ(found.messages_lost, 3U);
+  ASSERT_EQ(found.damage.size(), 3U);
+  EXPECT_EQ(found.damage[0].id, waiting[0]);
+  EXPECT_EQ(found.damage[0].segment, moved.commit.segment);
+  EXPECT_EQ(found.damage[0].text, "the message was moved here and is not there; it is lost");
+  EXPECT_TRUE(found.segments[moved.commit.segment].damaged) << "it is kept to be looked at";
+}
+
 TEST(Compaction, APinnedSegmentOfLargeBodiesIsFreedToo) {
   Disk disk(geometry);
   Rig rig(disk);

@@ -218,9 +218,24 @@ TEST(Journal, AShortWriteIsAnError) {
   rig.accept("opens the segment");
   rig.stage("x");
   rig.journal.pump(rig.now);
-  disk.pending = false;
+  disk.pending = Disk::Pending::none;
   rig.journal.on_write(disk.length - 4096);
   EXPECT_TRUE(rig.journal.failed());
+}
+
+TEST(Journal, AHeaderThatIsNotThereAfterItsFlushIsAFailure) {
+  Disk disk(geometry);
+  Rig rig(disk);
+  EXPECT_EQ(rig.stage("x"), Status::ok);
+  rig.journal.pump(rig.now);
+  ASSERT_TRUE(disk.pending == Disk::Pending::write);
+  for (std::vector<std::byte>& image : disk.images)  // the disk put it elsewhere
+    std::fill(image.begin(), image.end(), std::byte{0});
+  rig.settle();
+  EXPECT_TRUE(rig.journal.failed());
+  CommitResult result;
+  ASSERT_TRUE(rig.journal.next_result(result));
+  EXPECT_FALSE(result.ok);
 }
 
 TEST(Journal, AFailureOfAnotherShardFailsAFlushUnderWay) {

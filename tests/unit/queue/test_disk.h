@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "queue/journal.h"
@@ -21,15 +22,18 @@ struct Disk final : Device, SegmentReader {
 
   void write(uint32_t segment, uint32_t offset, Bytes data) override {
     ++writes;
-    pending = true;
-    is_write = true;
+    pending = Pending::write;
     length = static_cast<int64_t>(data.size());
+    if (offset == drop_offset) return;
     std::memcpy(images[segment].data() + offset, data.data(), data.size());
   }
   void flush(uint32_t) override {
     ++flushes;
-    pending = true;
-    is_write = false;
+    pending = Pending::flush;
+  }
+  void read_back(uint32_t segment, uint32_t offset, MutableBytes into) override {
+    length = read(segment, offset, into);
+    pending = Pending::read;
   }
   int64_t read(uint32_t segment, uint32_t offset, MutableBytes into) override {
     if (unreadable_segment == segment && offset <= unreadable_offset &&
@@ -41,12 +45,12 @@ struct Disk final : Device, SegmentReader {
 
   Geometry geometry;
   std::vector<std::vector<std::byte>> images;
-  bool pending = false;
-  bool is_write = false;
+  enum class Pending : uint8_t { none, write, flush, read } pending = Pending::none;
   int64_t length = 0;
   uint32_t writes = 0, flushes = 0;
   uint32_t unreadable_segment = UINT32_MAX;
   uint32_t unreadable_offset = 0;
+  uint32_t drop_offset = UINT32_MAX;  // writes to there don't arrive, and nothing is said
 };
 
 struct Rig {
@@ -68,12 +72,18 @@ struct Rig {
 
   // One completion; false when nothing is under way.
   bool complete(bool well = true) {
-    if (!disk.pending) return false;
-    disk.pending = false;
-    if (disk.is_write) {
-      journal.on_write(well ? disk.length : -5);
-    } else {
-      journal.on_flush(well ? 0 : -5);
+    switch (std::exchange(disk.pending, Disk::Pending::none)) {
+      case Disk::Pending::none:
+        return false;
+      case Disk::Pending::write:
+        journal.on_write(well ? disk.length : -5);
+        break;
+      case Disk::Pending::flush:
+        journal.on_flush(well ? 0 : -5);
+        break;
+      case Disk::Pending::read:
+        journal.on_read_back(well ? disk.length : -5);
+        break;
     }
     return true;
   }

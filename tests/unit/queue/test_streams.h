@@ -41,20 +41,32 @@ struct Streams {
     void write(uint32_t segment, uint32_t offset, Bytes data) override {
       disk.write(segment, offset, data);
       length = static_cast<int64_t>(data.size());
-      pending = is_write = true;
+      pending = Disk::Pending::write;
     }
-    void flush(uint32_t) override { pending = true, is_write = false; }
+    void flush(uint32_t) override { pending = Disk::Pending::flush; }
+    void read_back(uint32_t segment, uint32_t offset, MutableBytes into) override {
+      length = disk.read(segment, offset, into);
+      pending = Disk::Pending::read;
+    }
     Disk& disk;
-    bool pending = false, is_write = false;
+    Disk::Pending pending = Disk::Pending::none;
     int64_t length = 0;
   };
   MutableBytes buffer(size_t i) { return {memory + i * buffer_bytes, buffer_bytes}; }
   static bool complete(Port& port, Journal& journal, bool well = true) {
-    if (!std::exchange(port.pending, false)) return false;
-    if (port.is_write)
-      journal.on_write(well ? port.length : -5);
-    else
-      journal.on_flush(well ? 0 : -5);
+    switch (std::exchange(port.pending, Disk::Pending::none)) {
+      case Disk::Pending::none:
+        return false;
+      case Disk::Pending::write:
+        journal.on_write(well ? port.length : -5);
+        break;
+      case Disk::Pending::flush:
+        journal.on_flush(well ? 0 : -5);
+        break;
+      case Disk::Pending::read:
+        journal.on_read_back(well ? port.length : -5);
+        break;
+    }
     return true;
   }
   void settle_mail() {
