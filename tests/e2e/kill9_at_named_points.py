@@ -6,8 +6,7 @@ and 550.
 
     kill9_at_named_points.py [CYCLES|all] [SEED]     (all, which is the default: each point once)
 
-    kill9_at_named_points.py [CYCLES|all] [SEED]       (all, the default: each point once)
-compared byte by byte with what was sent.
+After the last restart the queue drains; what arrived is compared byte by byte with what was sent.
 """
 
 import collections

@@ -61,9 +61,7 @@ inline std::string words(const List& list) {
 }
 
 inline std::string fixture(std::string_view name) {
-  const std::string here = __FILE__;
-  const std::string path = here.substr(0, here.rfind("/unit/")) + "/fixtures/" + std::string(name);
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in(MX_FIXTURES "/" + std::string(name), std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
