@@ -39,6 +39,8 @@ void report_restart_needed(const Settings& started, const Settings& next,
   const LookupSettings& asked = started.relay.lookup;
   const LookupSettings& asks = next.relay.lookup;
   check("ringmx_dns_servers", asked.servers == asks.servers);
+  // Listeners have their own row; this is for addresses of names.
+  check("inet_protocols", asked.ipv4 == asks.ipv4 && asked.ipv6 == asks.ipv6);
   check("smtp_host_lookup", asked.dns == asks.dns && asked.native == asks.native);
   check("smtp_dns_support_level", asked.mx == asks.mx);
   check("smtp_address_preference", asked.preference == asks.preference);

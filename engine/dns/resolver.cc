@@ -131,18 +131,19 @@ std::vector<Answer> Resolver::ask(std::span<const Question> questions) {
 
 void Resolver::ask_once(std::span<const Question> questions, std::span<Reading> readings,
                         Instant until) {
-  size_t left = questions.size();
+  size_t next = 0, left = 0;  // to be asked; asked and not answered
   std::vector<Pending> pending(questions.size());
-  for (size_t i = 0; i < questions.size(); ++i) {
-    pending[i] = {&questions[i], &readings[i], &left};
-    // Its callback is called in any case, here or later.
-    ares_query_dnsrec(channel_->raw, questions[i].name.c_str(), ARES_CLASS_IN,
-                      wire_type(questions[i].type), on_answer, &pending[i], nullptr);
-  }
   std::vector<ares_fd_events_t> events;
-  while (left > 0 && !stop_ && io::now() < until) {
-    timeval limit{0, stop_interval_ms * 1000}, next{};
-    const timeval* wait = ares_timeout(channel_->raw, &limit, &next);
+  while ((next < questions.size() || left > 0) && !stop_ && io::now() < until) {
+    for (; next < questions.size() && left < limits::dns_questions_at_once; ++next) {
+      pending[next] = {&questions[next], &readings[next], &left};
+      ++left;  // its callback is called in any case, here or later
+      ares_query_dnsrec(channel_->raw, questions[next].name.c_str(), ARES_CLASS_IN,
+                        wire_type(questions[next].type), on_answer, &pending[next], nullptr);
+    }
+    if (left == 0) continue;
+    timeval limit{0, stop_interval_ms * 1000}, soonest{};
+    const timeval* wait = ares_timeout(channel_->raw, &limit, &soonest);
     const auto ms = static_cast<int>(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000);
     ::poll(channel_->sockets.data(), channel_->sockets.size(), ms);
     events.clear();
@@ -157,6 +158,10 @@ void Resolver::ask_once(std::span<const Question> questions, std::span<Reading> 
   }
   if (left > 0) ares_cancel(channel_->raw);
   MX_ASSERT(left == 0);
+  for (; next < questions.size(); ++next)
+    readings[next].answer.why =
+        fmt::format("{} {}: no time was left to ask", to_text(questions[next].type),
+                    printable(questions[next].name));
 }
 
 }  // namespace mx::dns

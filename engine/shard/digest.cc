@@ -115,7 +115,8 @@ Duration Digest::look() {
     const uint64_t told = found.record.told.size();
     for (const Held& held : found.oldest) {
       mail::DigestEntry entry;
-      if (!describe(held, entry)) continue;  // gone by now
+      // What moved while it was read is elsewhere now; what is still not there is gone.
+      if (!describe(held, entry) && !describe(held, entry = {})) continue;
       entries.push_back(std::move(entry));
       found.record.told.insert(held.key);
     }

@@ -93,6 +93,7 @@ inline constexpr uint32_t backends_max = 32;
 // DNS: records of an answer that are used, and aliases on the way to them (Postfix's limits).
 inline constexpr uint32_t dns_records_max = 100;
 inline constexpr uint32_t dns_aliases_max = 10;
+inline constexpr uint32_t dns_questions_at_once = 64;  // each on a socket of its own
 // Hosts of one MX answer whose addresses are looked up: the best.
 inline constexpr uint32_t mx_hosts_max = 32;
 // ringmx_dns_servers; the C library takes three of resolv.conf.

@@ -41,9 +41,11 @@ TEST(Restart, IsNeededForWhatWasMadeAtTheStart) {
 TEST(Restart, ListenersComeFromInterfacesToo) {
   EXPECT_NE(said("", "inet_interfaces = 192.0.2.2\n").find(":3: warning: inet_interfaces: "),
             std::string::npos);
-  EXPECT_EQ(said("ringmx_listen = 127.0.0.1:25\n",
-                 "inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n"),
-            "");
+  EXPECT_EQ(said("ringmx_listen = 127.0.0.1:25\n", "inet_interfaces = 127.0.0.1\n"), "");
+  EXPECT_NE(said("ringmx_listen = 127.0.0.1:25\n",
+                 "ringmx_listen = 127.0.0.1:25\ninet_protocols = ipv4\n")
+                .find("inet_protocols: the change takes effect"),
+            std::string::npos);
 }
 
 TEST(Restart, IsNotNeededForTheRest) {
