@@ -80,7 +80,7 @@ uint64_t write_record(std::byte* to, const Life& life, uint32_t offset, const Re
 std::optional<RecordHeader> read_record_header(Bytes at, const Life& life, uint32_t offset) {
   if (at.size() < record_header_bytes) return std::nullopt;
   const std::byte* from = at.data();
-  if (load_le<uint8_t>(from + 8) == 0) return std::nullopt;  // cheap: most of what is no record
+  if (!may_be_record_header(from)) return std::nullopt;
   if (load_le<uint32_t>(from) != header_check(from, place_seed(life, offset))) return std::nullopt;
   return RecordHeader{.length = load_le<uint32_t>(from + 4),
                       .type = static_cast<RecordType>(load_le<uint8_t>(from + 8)),

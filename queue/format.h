@@ -96,6 +96,11 @@ uint64_t write_record(std::byte* to, const Life& life, uint32_t offset, const Re
 // The same for a payload that the caller has put at to + record_header_bytes itself.
 uint64_t seal_record(std::byte* to, const Life& life, uint32_t offset, const RecordHeader& header);
 
+// False for most of what is none, without its check: no type, or bytes that are zero in every one.
+// There are record_header_bytes at `at`.
+inline bool may_be_record_header(const std::byte* at) {
+  return at[8] != std::byte{0} && at[10] == std::byte{0} && at[11] == std::byte{0};
+}
 // The header at the front of `at`, if its check holds for this life and offset. The payload is not
 // looked at. Types above the known ones are given as they are.
 std::optional<RecordHeader> read_record_header(Bytes at, const Life& life, uint32_t offset);

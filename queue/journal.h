@@ -208,6 +208,7 @@ class Journal {
   uint32_t holder_to_free() const;
   bool choose_relocation();
   void stage_relocations();
+  bool waits_for_copy(uint32_t target) const;
   bool stage_survivors();
   bool start_grave();
 
@@ -226,7 +227,8 @@ class Journal {
   void take_places(uint32_t slot, std::vector<SegmentShare>& out);
   void switch_to(const StagedCommit& copy);
   bool stage_endings();
-  bool stage_ending(Ending& ending);
+  bool stage_endings_of(uint32_t segment);
+  bool stage_ending(Ending& ending, SegmentPool::Purpose purpose);
   void let_go();
   uint32_t known_end(uint32_t segment) const;
 

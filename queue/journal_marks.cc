@@ -177,11 +177,21 @@ bool Journal::choose_relocation() {
 }
 
 void Journal::stage_relocations() {
-  while (choose_relocation() && stage_survivors()) {
+  while (choose_relocation() && !waits_for_copy(relocation_.target) &&
+         stage_endings_of(relocation_.target) && stage_survivors()) {
     if (relocation_.next_offset != relocation_.end) return;  // the next batch
     relocated_.push_back(relocation_);
     relocation_ = {};
   }
+}
+
+// A message there is done, and its DONE waits for its copy. Left out of the list it would be done
+// at the old place alone, and what its old marks say would be missing at the new one.
+bool Journal::waits_for_copy(uint32_t target) const {
+  for (uint32_t slot = index_.segment_head_[target]; slot != Index::none;
+       slot = index_.entries_[slot].next_in_segment)
+    if (index_.entries_[slot].moving && index_.entries_[slot].pending_count == 0) return true;
+  return false;
 }
 
 // One part: the states of a stretch of unfinished messages, then the list of them. What is not

@@ -10,6 +10,7 @@
 // Two rules keep an ended instance from coming back. The mark for a move is written before any
 // later mark of the message, which would be kept for the new place alone. And while the copy's
 // COMMIT is on its way the message's DONE waits, which would be kept for the old place alone.
+#include <algorithm>
 #include <utility>
 
 #include "proto/base/assert.h"
@@ -128,13 +129,26 @@ void Journal::switch_to(const StagedCommit& copy) {
 // False: no room for all of them now.
 bool Journal::stage_endings() {
   size_t staged = 0;
-  while (staged < endings_.size() && stage_ending(endings_[staged])) ++staged;
+  while (staged < endings_.size() && stage_ending(endings_[staged], SegmentPool::Purpose::marks))
+    ++staged;
   endings_.erase(endings_.begin(), endings_.begin() + static_cast<std::ptrdiff_t>(staged));
   return endings_.empty();
 }
 
+// Before that segment's marks are written anew: what has moved is not among its messages any more,
+// and its state would be let go with the old marks.
+bool Journal::stage_endings_of(uint32_t segment) {
+  const auto is_of = [&](const Ending& each) { return each.mark.from.segment == segment; };
+  for (;;) {
+    const auto at = std::ranges::find_if(endings_, is_of);
+    if (at == endings_.end()) return true;
+    if (!stage_ending(*at, SegmentPool::Purpose::relocation)) return false;
+    endings_.erase(at);
+  }
+}
+
 // MOVED, and in the same batch the state: when MOVED is durable, the old place's marks may go.
-bool Journal::stage_ending(Ending& ending) {
+bool Journal::stage_ending(Ending& ending, SegmentPool::Purpose purpose) {
   const uint32_t slot = index_.lookup(ending.id);
   const bool has_state = slot != Index::none && index_.entries_[slot].marked;
   Need need{record_bytes(moved_bytes), footer_mark_cost(moved_bytes)};
@@ -144,7 +158,7 @@ bool Journal::stage_ending(Ending& ending) {
         entry.recipient_count, static_cast<uint32_t>(index_.reasons_[entry.reason].text.size()));
     need = need + Need{record_bytes(state), footer_mark_cost(state)};
   }
-  if (!room_for_mark(need, SegmentPool::Purpose::marks)) return false;
+  if (!room_for_mark(need, purpose)) return false;
   std::byte payload[moved_bytes];
   write_moved(payload, ending.mark);
   put({.length = moved_bytes, .type = RecordType::moved, .id = ending.id}, payload);

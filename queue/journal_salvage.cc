@@ -116,7 +116,7 @@ bool Journal::begin_salvage() {
   closing_ = {};
   next_segment_.reset();
   previous_sequence_ = batch_number_ = previous_trailer_ = 0;
-  if (!claim_next(SegmentPool::Purpose::relocation)) {
+  if (!claim_next(SegmentPool::Purpose::salvage)) {
     stop();
     return false;
   }

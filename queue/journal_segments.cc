@@ -31,7 +31,7 @@ bool Journal::fits(uint32_t offset, Need need) const {
 }
 
 bool Journal::claim_next(SegmentPool::Purpose purpose) {
-  if (failed()) purpose = SegmentPool::Purpose::relocation;  // there will be none
+  if (failed()) purpose = SegmentPool::Purpose::salvage;
   const uint64_t epoch = settings_.epoch + (failed() ? 1 : 0);
   next_segment_ = pool_.claim(settings_.shard, SegmentPool::Purpose::messages, epoch);
   next_is_reserve_ = false;

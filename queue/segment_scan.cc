@@ -7,6 +7,7 @@
 namespace mx::queue {
 namespace {
 
+constexpr uint32_t scanned_at_once = 64U << 10;
 constexpr uint32_t face_bytes = 3 * block_bytes;  // grave, header, the first block of records
 
 bool is_zero(Bytes bytes) {
@@ -149,18 +150,31 @@ bool SegmentWalk::record_at(uint32_t offset, FoundRecord& record, MessageId& bro
   return true;
 }
 
+// The next place from `at` on that may begin a record, or the segment's end.
+uint32_t SegmentWalk::next_candidate(uint32_t at) {
+  while (at + record_header_bytes <= segment_bytes_) {
+    const uint32_t length = std::min(scanned_at_once, segment_bytes_ - at);
+    const std::byte* const bytes = view_.at(at, length).data();
+    const uint32_t end = length - record_header_bytes;
+    uint32_t i = 0;
+    while (i <= end && !may_be_record_header(bytes + i)) i += record_alignment;
+    at += i;
+    if (i <= end) return at;
+  }
+  return segment_bytes_;
+}
+
 bool SegmentWalk::next(FoundRecord& record) {
   MessageId broken;
   const uint32_t begin = offset_;
   uint32_t at = begin;
   bool found = false;
-  for (; at <= segment_bytes_ - record_header_bytes; at += record_alignment) {
+  for (; (at = next_candidate(at)) < segment_bytes_; at += record_alignment) {
     MessageId here;
     found = record_at(at, record, here);
     if (at == begin) broken = here;
     if (found) break;
   }
-  if (!found) at = segment_bytes_;
   if (at != begin)
     gaps_.push_back({.begin = begin,
                      .end = at,

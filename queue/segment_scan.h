@@ -87,6 +87,7 @@ class SegmentWalk {
   const SegmentView& view() const { return view_; }
 
  private:
+  uint32_t next_candidate(uint32_t at);
   bool record_at(uint32_t offset, FoundRecord& record, MessageId& broken);
 
   SegmentView view_;

@@ -162,13 +162,14 @@ TEST(Salvage, MarksThatTakeLongerThanASecondAreTheEnd) {
   }
 }
 
-TEST(Salvage, WithoutAFreeSegmentItStops) {
+TEST(Salvage, LeavesTheNextLifeItsReserve) {
   Disk disk(geometry);
   Failed f(disk);
-  while (f.rig.pool.claim(0, SegmentPool::Purpose::relocation, 5)) {
+  while (f.rig.pool.claim(0, SegmentPool::Purpose::compaction, 5)) {
   }
   f.wait(milliseconds(250));
   EXPECT_EQ(f.rig.journal.health(), Health::stopped);
+  EXPECT_EQ(f.rig.pool.free_segments(), SegmentPool::reserve_min(1) - 1);
 }
 
 TEST(Salvage, AFailureOfTheBulkStreamIsOneOfTheShard) {
