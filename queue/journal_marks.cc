@@ -80,17 +80,24 @@ bool Journal::room_for_mark(Need need, SegmentPool::Purpose purpose) {
 void Journal::stage_marks() {
   if (!stage_endings()) return;  // before any mark that is for the new place alone
   if (!stage_done_again()) return;
-  while (dirty_head_ != Index::none) {
-    const uint32_t slot = dirty_head_;
+  uint32_t last_kept = Index::none;
+  uint32_t* link = &dirty_head_;
+  while (*link != Index::none) {
+    const uint32_t slot = *link;
     Index::Entry& entry = index_.entries_[slot];
-    // Its DONE would be for the old place alone, and the copy could come back after that is gone.
-    if (entry.moving && entry.pending_count == 0) return;
+    // Its DONE would be for the old place alone, and the copy could come back after that is gone:
+    // it waits for the copy.
+    if (entry.moving && entry.pending_count == 0) {
+      last_kept = slot;
+      link = &entry.next_dirty;
+      continue;
+    }
     const uint32_t next = entry.next_dirty;
     if (!(entry.pending_count == 0 ? stage_done(slot) : stage_state(slot))) return;
     ++stats_.marks;
-    dirty_head_ = next;
+    *link = next;
   }
-  dirty_tail_ = Index::none;
+  dirty_tail_ = last_kept;
 }
 
 bool Journal::stage_done(uint32_t slot) {

@@ -8,12 +8,16 @@
 
 namespace mx::queue {
 
-// Whether a gap can be what a crash left of the last batch.
+// Whether a gap can be what a crash left of the last batch. Batches are numbered one after the
+// other: when a number is missing, a whole batch is, and that one was durable.
 bool Recovery::may_be_torn(const WalkedSegment& walked, const Gap& gap) const {
   if (!walked.is_last_of_stream) return false;
   if (!gap.after) return true;
   if (gap.after != walked.last_batch) return false;
-  return gap.after_trailer || gap.before == gap.after;
+  if (!gap.after_trailer) return gap.before == gap.after;
+  if (!gap.before && walked.header_lost) return true;
+  return *gap.after ==
+         (gap.before ? *gap.before + 1 : static_cast<uint32_t>(walked.header.first_batch));
 }
 
 void Recovery::judge_gaps() {

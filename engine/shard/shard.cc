@@ -17,6 +17,9 @@
 namespace mx::shard {
 namespace {
 
+// The index has room for so many more than recovery found.
+constexpr uint32_t adopted_margin = 1000;
+
 constexpr uint32_t accepts_outstanding = 16;  // on each listener
 constexpr uint16_t buffer_group = 1;
 constexpr Duration idle_turn = seconds(60);
@@ -80,7 +83,9 @@ std::string Shard::Runtime::start() {
   spool_settings.journal.epoch = shard.shared_.epoch;
   spool_settings.journal.largest_known_id = shard.shared_.largest_known_id;
   spool_settings.body_memory_bytes = settings.resources.body_cache_bytes;
-  spool_settings.index_capacity = limits::queued_messages_max;
+  // What was accepted has room, also when fewer shards share it than before.
+  spool_settings.index_capacity = std::max(
+      limits::queued_messages_max, static_cast<uint32_t>(shard.messages_.size()) + adopted_margin);
   spool_settings.dsync = shard.shared_.dsync;
   spool_settings.flushes = shard.shared_.flushes;
   spool_settings.wake = [&shard = shard] { shard.wake(); };

@@ -113,6 +113,30 @@ TEST(Recovery, EveryLostSectorIsToldAndCostsAtMostTheMessageConcerned) {
   }
 }
 
+// Whole batches before an intact last one: that one proves that they were durable.
+TEST(Recovery, BatchesThatAreMissingBeforeTheLastOneAreDamage) {
+  Disk disk(geometry);
+  {
+    Rig rig(disk);
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(rig.accept("message " + std::to_string(i)));
+  }
+  const Recovered whole = recover(disk, geometry);
+  ASSERT_EQ(whole.messages.size(), 5U);
+  auto& image = disk.images[whole.messages[0].commit.segment];
+  for (size_t first = 0; first < 4; ++first) {
+    const auto begin = first == 0 ? records_offset
+                                  : whole.messages[first].commit.offset / block_bytes * block_bytes;
+    const auto end = whole.messages[4].commit.offset / block_bytes * block_bytes;
+    const std::vector<std::byte> saved(image.begin() + begin, image.begin() + end);
+    std::fill(image.begin() + begin, image.begin() + end, std::byte{0});
+    const Recovered recovered = recover(disk, geometry);
+    EXPECT_EQ(recovered.messages.size(), first + 1);
+    EXPECT_EQ(recovered.damage_count, 1U) << first;
+    EXPECT_EQ(recovered.torn_tails, 0U) << first;
+    std::copy(saved.begin(), saved.end(), image.begin() + begin);
+  }
+}
+
 TEST(Recovery, SwappedSectorsAreTold) {
   Sample sample;
   auto& image = sample.disk.images[0];
