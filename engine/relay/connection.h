@@ -23,7 +23,7 @@ struct Outbound::Connection {
         destination(to),
         lane(std::move(by)),
         settings(std::move(pinned)),
-        client(settings->relay.client) {
+        client(settings->relay.client, lane->backend->endpoint().port()) {
     timer.kind = timer_connection;
     timer.slot = own_slot;
   }
@@ -47,11 +47,13 @@ struct Outbound::Connection {
   bool last_piece = false;    // … and ends with the final dot
   bool ready_once = false;    // greeting and EHLO are done
   bool is_idle = false;       // in its lane's idle list
+  uint32_t seen_replies = 0;
+  bool moved = true;  // something came to pass since the timer was armed; bytes alone are nothing
 
   // The delivery; valid while `busy`.
   bool busy = false;
-  bool reused = false;   // not the first delivery on this connection
-  bool replied = false;  // the server has said something since it began
+  bool reused = false;        // not the first delivery on this connection
+  uint32_t transactions = 0;  // of the delivery, that came to an end
   queue::MessageInfo info;
   uint32_t message_slot = UINT32_MAX;
   uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way

@@ -146,7 +146,8 @@ void Outbound::begin_delivery(Connection& c, const Work& work) {
   ++c.lane->busy;
   ++c.deliveries;
   c.busy = true;
-  c.replied = false;
+  c.moved = true;
+  c.transactions = 0;
   c.assigned = loop_.now();
   c.next_recipient = 0;
   c.tried.clear();
@@ -184,6 +185,7 @@ void Outbound::read_record(Connection& c, const queue::Extent& extent) {
 
 void Outbound::on_read(Connection& c, int result) {
   c.reading = false;
+  c.moved = true;
   if (c.closing || !c.busy) return;
   const queue::Window window = queue::window_of(c.extent);
   if (result < 0 || static_cast<uint32_t>(result) != window.length) {
@@ -253,9 +255,11 @@ bool Outbound::next_transaction(Connection& c) {
     return true;
   }
   c.null_sender = envelope.head().sender.empty();
-  choose_recipients(c, envelope);
-  if (c.positions.empty()) return false;
-  if (!backend_takes_eight_bit(c, envelope.head())) return next_transaction(c);
+  do {
+    envelope.rewind();
+    choose_recipients(c, envelope);
+    if (c.positions.empty()) return false;
+  } while (!backend_takes_eight_bit(c, envelope.head()));
   c.chunk = 0;
   smtp::Delivery delivery;
   delivery.sender = c.sender;
@@ -287,10 +291,18 @@ bool Outbound::backend_takes_eight_bit(Connection& c, const mail::EnvelopeHead& 
                                    : "sent as it is (ringmx_8bit = bounce returns it)"));
   if (!bounce) return true;
   static constexpr std::string_view why = "the next hop does not take 8-bit mail (8BITMIME)";
+  const bool soft = settings_->bounces.soft_bounce;
   for (uint32_t i = 0; i < c.positions.size(); ++i) {
-    note_refused(c.info, c.positions[i], {5, 6, 3}, {}, why);
-    log_.line("smtp", "{}: to=<{}>, relay={}, dsn=5.6.3, status=bounced ({})",
-              queue::to_text(c.info.id).view(), observe::Peer{c.recipients[i]}, c.where(), why);
+    ++c.failed_recipients;
+    if (soft) {
+      counters_.recipients_deferred.add();
+      c.worst = cut_reason(why);
+    } else {
+      note_refused(c.info, c.positions[i], {5, 6, 3}, {}, why);
+    }
+    log_.line("smtp", "{}: to=<{}>, relay={}, dsn={}.6.3, status={} ({})",
+              queue::to_text(c.info.id).view(), observe::Peer{c.recipients[i]}, c.where(),
+              soft ? 4 : 5, soft ? "deferred" : "bounced", why);
   }
   return false;
 }
@@ -368,7 +380,7 @@ void Outbound::send_pieces(Connection& c, bool last) {
   static constexpr char final_dot[] = ".\r\n";
   if (last) c.pieces.push_back({const_cast<char*>(final_dot), 3});
   c.last_piece = last;
-  c.sending_body = c.sending = true;
+  c.sending_body = c.sending = c.moved = true;
   c.message = {};
   c.message.msg_iov = c.pieces.data();
   c.message.msg_iovlen = c.pieces.size();
@@ -413,12 +425,12 @@ void Outbound::shed_memory() {
 // Records the outcome for each recipient of the transaction and goes on to the next one.
 void Outbound::transaction_over(Connection& c) {
   const bool closed = c.client.need() == Need::closed;
-  if (closed && c.reused && !c.replied) {
-    // The server closed a connection that had been idle: nothing was tried, and it is not the
-    // message's fault.
-    put_back(c);
-    return;
-  }
+  // The server closed a connection that had been idle, or after a transaction of this delivery:
+  // nothing was tried, and it is not the message's fault. What goes back has come on by then, so
+  // that this ends.
+  const bool may_go_back =
+      c.transactions == 0 ? c.reused : c.failed_recipients == 0 && !c.again && !c.unknown;
+  if (closed && !c.client.answered() && may_go_back) return put_back(c);
   for (uint32_t i = 0; i < c.positions.size(); ++i)
     c.unknown |= c.client.recipient_outcome(i).result == smtp::Result::unknown;
   for (uint32_t i = 0; i < c.positions.size(); ++i) record(c, i);
@@ -426,6 +438,8 @@ void Outbound::transaction_over(Connection& c) {
     c.lane->backend->delivered(loop_.now());
     if (c.lane->backend->heard(loop_.now())) went_up(c.destination, *c.lane->backend);
     c.client.finish();
+    ++c.transactions;
+    if (!spool_.journal().keeps_marks()) return put_back(c);  // else all go twice
     if (next_transaction(c)) return;
   }
   delivery_over(c);

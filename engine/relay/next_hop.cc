@@ -97,11 +97,12 @@ bool NextHop::lease(bool hungry) {
     connections_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  if (hungry && handed_.load(std::memory_order_relaxed) > 0) {
-    const std::lock_guard lock(mutex_);
-    handed_ = std::max(handed_ - 1, 0);
-  }
   return true;
+}
+
+void NextHop::got_one() {
+  const std::lock_guard lock(mutex_);
+  handed_ = std::max(handed_ - 1, 0);
 }
 
 void NextHop::set_hungry(bool is) {

@@ -65,6 +65,7 @@ class NextHop {
   void set_limits(const config::TransportLimits& limits);
   // One more connection for mail, over all backends. What is given must be returned.
   bool lease(bool hungry);
+  void got_one();  // a hungry shard, and its connection is being opened
   void give_back() { connections_.fetch_sub(1, std::memory_order_relaxed); }
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }  // 0: none

@@ -9,9 +9,11 @@ namespace {
 constexpr size_t stale_turns_min = 1000;
 }  // namespace
 
-// A next hop that is down is probed at once, too.
+// A next hop that is down is probed at once, too, and mail that waits for it is routed anew.
 void Outbound::flush() {
   schedule_.wake_all();
+  for (const auto& d : destinations_)
+    if (!takes_schedule(*d) && !d->lanes.up()) route_anew(*d);
   probe_now();
 }
 

@@ -68,7 +68,8 @@ void Outbound::pump(Destination& d) {
   if (work_waits(d)) probe_due(d);
   if (!d.again.empty() && d.hop.next_delivery() <= loop_.now()) pump_again(d);
   bool scarce = false;
-  while (work_waits(d)) {
+  // Another shard may say at any time that no marks are kept.
+  while (work_waits(d) && spool_.journal().keeps_marks()) {
     Lane* warm = nullptr;
     if (Lane* lane = d.lanes.take_turn(&warm)) {
       if (warm != nullptr) open_connection(d, *warm);
@@ -100,10 +101,12 @@ bool Outbound::open_connection(Destination& d) {
 bool Outbound::open_connection(Destination& d, Lane& lane) {
   if (connections_.used() == connections_.limit() || !d.hop.lease(d.hungry)) return false;
   const std::optional<Backend::Period> period = lane.backend->lease();
-  if (period)
+  if (period) {
+    if (d.hungry) d.hop.got_one();
     open(d, lane, *period, false);
-  else
+  } else {
     d.hop.give_back();
+  }
   return period.has_value();
 }
 
@@ -213,8 +216,8 @@ void Outbound::on_received(Connection& c, const io::Completion& completion) {
     return;
   }
   if (!c.closing) {
-    c.replied = true;
     c.client.feed(as_text(loop_.buffers->received(completion)));
+    c.moved |= std::exchange(c.seen_replies, c.client.replies()) != c.client.replies();
   } else {
     loop_.buffers->received(completion);
   }
@@ -237,6 +240,8 @@ void Outbound::on_sent(Connection& c, int result) {
     c.client.connection_lost();
     return;
   }
+  c.moved = true;
+  if (c.client.quitting()) return begin_close(c);
   if (std::exchange(c.last_piece, false) && c.client.need() == Need::body) {
     c.client.body_sent();
     c.client.out().clear();  // the final dot went out with the body
@@ -254,7 +259,7 @@ void Outbound::advance(Connection& c) {
     if (!c.client.out().empty()) {
       const std::string_view out = c.client.out().text();
       c.pieces.push_back({const_cast<char*>(out.data()), out.size()});
-      c.sending = true;
+      c.sending = c.moved = true;
       ++c.in_flight;
       loop_.ring.send(c.fd.get(), as_bytes(out), connections_.op(op_send, c.slot));
       break;
@@ -275,6 +280,7 @@ void Outbound::advance(Connection& c) {
   }
   if (c.closing || c.connecting) return;
   receive(c);
+  if (!std::exchange(c.moved, false)) return;
   if (!c.ready_once) return arm_opening(c, c.client.timeout());
   const config::RelaySettings& relay = c.settings->relay;
   Duration timeout = c.client.timeout();
@@ -301,15 +307,16 @@ void Outbound::next_work(Connection& c) {
   Destination& d = c.destination;
   if (c.probe) {  // what it was opened for is done
     if (shutting_down_ || !work_waits(d) || !d.hop.lease(d.hungry)) return c.client.quit();
+    if (d.hungry) d.hop.got_one();
     c.probe = false;
     c.counted = true;
   }
-  if (c.lane->retired || is_used_up(c)) return c.client.quit();
+  if (shutting_down_ || c.lane->retired || is_used_up(c)) return c.client.quit();
   const bool may = d.hop.next_delivery() <= loop_.now();
   if (may && !d.again.empty() && take_again(c)) return;
   if (may && d.lanes.is_eligible(*c.lane)) assign(c);
   if (c.busy || c.is_idle) return;
-  c.is_idle = true;
+  c.is_idle = c.moved = true;
   c.lane->idle.push_back(c.slot);
 }
 

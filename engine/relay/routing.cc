@@ -15,10 +15,14 @@ namespace {
 
 using Kind = policy::Route::Kind;
 constexpr uint32_t not_in_memory = UINT32_MAX;
+// So soon the backends of a next hop may be known.
+constexpr Duration next_hop_look = seconds(5);
 
 }  // namespace
 
 void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
+  const bool other_routes =
+      snapshot_ != nullptr && snapshot_->policy.transport_maps != snapshot->policy.transport_maps;
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
   notices_.set_snapshot(snapshot_, settings_);
@@ -31,9 +35,9 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   const bool moved = was_relay != nullptr && (was_relay != relay_ || was_default != default_);
   single_ = relay_ == default_ && snapshot_->policy.transport_maps.empty();
   named_.clear();  // known_tcp_ports may be another
-  if (!moved) return;
   // The old next hop may be dead for good.
-  for (const auto& d : destinations_) route_anew(*d);
+  for (const auto& d : destinations_)
+    if (moved || (other_routes && !d->lanes.up())) route_anew(*d);
 }
 
 // What waits for it.
@@ -203,6 +207,7 @@ void Outbound::on_route_read(const io::Completion& completion) {
 void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes bytes) {
   mail::EnvelopeReader envelope;
   Destination* chosen = nullptr;
+  bool several = false;  // next hops
   const bool readable = envelope.open(bytes);
   if (readable && envelope.head().held && info.attempts == 0) {
     hold(info);
@@ -222,8 +227,16 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
       if (chosen != nullptr && chosen->lanes.up()) return;
       Destination* to = nullptr;
       if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
+      several |= to != nullptr && chosen != nullptr && to != chosen;
       if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
     });
+  }
+  if (chosen != nullptr && several && !chosen->lanes.up()) {
+    // With one that is dead it would wait until its end, though another may be up in a moment.
+    const Duration wait = chosen->lanes.empty() ? next_hop_look : settings_->queue.minimal_backoff;
+    schedule_.defer({work.id, work.attempts}, loop_.now() + wait);
+    if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
+    return;
   }
   if (chosen != nullptr) {
     if (work.message_slot != not_in_memory)

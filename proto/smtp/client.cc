@@ -118,7 +118,7 @@ void Client::on_line() {
   }
   std::string_view text = parser_.text();
   const std::string_view name = take_word(text, " \t");
-  if (!name.empty() && equals_ignoring_case(name, settings_->own_hostname))
+  if (port_ == 25 && !name.empty() && equals_ignoring_case(name, settings_->own_hostname))
     close(local_outcome(Result::refused, {5, 4, 6}, "mail loops back to myself"));
 }
 
@@ -141,6 +141,7 @@ void Client::on_reply() {
   if (need_ == Need::closed) return;  // by on_line()
   MX_ASSERT(unanswered_ > 0);
   --unanswered_;
+  ++replies_;
   const uint16_t code = parser_.code();
   if (stage_ == Stage::quit) return close({});
   if (code == 421) return close(from_reply(Result::deferred));
@@ -175,6 +176,7 @@ void Client::on_hello(uint16_t code) {
 }
 
 void Client::on_transaction_reply(uint16_t code) {
+  answered_ = true;
   switch (stage_) {
     case Stage::rset:
       if (code / 100 != 2) return close(from_reply(Result::deferred));
@@ -290,6 +292,7 @@ void Client::start(const Delivery& delivery) {
   accepted_ = 0;
   settled_ = false;
   attempted_ = true;
+  answered_ = false;
   if (refused_without_dialogue()) return complete();
 
   need_ = Need::input;

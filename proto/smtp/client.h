@@ -107,7 +107,9 @@ class Client {
   using Output = SmallVector<char, 1024>;
   static constexpr uint32_t pipelined_commands_max = 64;
 
-  explicit Client(const ClientSettings& settings) : settings_(&settings) {
+  // `port`: where it is connected to. Only on port 25 is a server with our name ourselves.
+  explicit Client(const ClientSettings& settings, uint16_t port = 25)
+      : settings_(&settings), port_(port) {
     outcomes_.push_back({});
   }
 
@@ -131,6 +133,13 @@ class Client {
   }
   const Capabilities& capabilities() const { return capabilities_; }
   bool attempted() const { return attempted_; }  // a delivery was started and is not finished
+  // A command of that delivery was answered, and not by 421: what is lost after it is its attempt.
+  bool answered() const { return answered_; }
+  // Whole replies so far: what drips has no progress but these.
+  uint32_t replies() const { return replies_; }
+  // QUIT is all that is still said. Its reply is nothing to wait for (as Postfix's
+  // smtp_skip_quit_response): a server that gives none would keep the connection.
+  bool quitting() const { return stage_ == Stage::quit; }
   // REQUIRES: attempted(), and need() is done or closed.
   const Outcome& recipient_outcome(uint32_t i) const;
   // Why the session ended, when need() is closed; for greeting, EHLO and HELO "refused to talk to
@@ -184,6 +193,7 @@ class Client {
   void protocol_error(std::string_view what);
 
   const ClientSettings* settings_;
+  uint16_t port_;
   Need need_ = Need::input;
   Stage stage_ = Stage::greeting;
   Output out_;
@@ -201,7 +211,9 @@ class Client {
   uint32_t reply_rcpt_ = 0;         // recipient that the next RCPT reply is about
   uint32_t unanswered_ = 1;         // commands sent without reply; the greeting counts as one
   uint32_t accepted_ = 0;           // recipients
+  uint32_t replies_ = 0;
   bool attempted_ = false;
+  bool answered_ = false;
   bool settled_ = false;           // outcomes_[0] is final
   bool transaction_open_ = false;  // at the server: the next delivery begins with RSET
 };

@@ -332,6 +332,7 @@ TEST(NextHopTest, AHungryShardIsGivenOne) {
   hop.give_back();
   EXPECT_FALSE(hop.lease(false)) << "not back to who gave it";
   EXPECT_TRUE(hop.lease(true));
+  hop.got_one();
   hop.set_hungry(false);
   hop.give_back();
   EXPECT_TRUE(hop.lease(false));
@@ -354,6 +355,8 @@ TEST(NextHopTest, ShardsThatHaveWorkGetEqualShares) {
     --rich;
     EXPECT_FALSE(hop.lease(false));
     EXPECT_TRUE(hop.lease(true));
+    EXPECT_FALSE(hop.hand_over(rich)) << "that one is not open yet";
+    hop.got_one();
     ++poor;
     if (poor == hop.share()) hop.set_hungry(false);
   }
