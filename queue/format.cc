@@ -33,10 +33,6 @@ uint32_t header_check(const std::byte* header, uint64_t seed) {
   return static_cast<uint32_t>(XXH3_64bits_withSeed(header + 4, record_header_bytes - 4, seed));
 }
 
-bool all_zero(Bytes bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
 void seal_block(MutableBytes block, uint32_t checked) {
   store_le(block.data() + checked, static_cast<uint64_t>(XXH3_64bits(block.data(), checked)));
 }

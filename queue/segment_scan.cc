@@ -10,10 +10,6 @@ namespace {
 constexpr uint32_t scanned_at_once = 64U << 10;
 constexpr uint32_t face_bytes = 3 * block_bytes;  // grave, header, the first block of records
 
-bool is_zero(Bytes bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
 uint32_t align_up(uint32_t value) {
   return (value + block_bytes - 1) / block_bytes * block_bytes;
 }
@@ -86,7 +82,7 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
   const uint64_t ended = std::max(grave.value_or(0), grave_copy.value_or(0));
   face.largest_sequence = ended;
 
-  if (!grave && !is_zero(grave_block)) face.text = "grave block damaged";
+  if (!grave && !all_zero(grave_block)) face.text = "grave block damaged";
   if (grave && !unused_bytes_are_zero(grave_block, true))
     face.text = "stray bytes in the grave block";
   if (header && !unused_bytes_are_zero(header_block, false))
@@ -107,7 +103,7 @@ SegmentFace read_face(SegmentReader& reader, uint32_t segment, const Geometry& g
     face.kind = SegmentFace::Kind::free;
     return face;
   }
-  if (is_zero(head) && view.unreadable_blocks() == 0) {
+  if (all_zero(head) && view.unreadable_blocks() == 0) {
     face.kind = SegmentFace::Kind::free;
     return face;
   }
