@@ -157,12 +157,7 @@ class Journal {
 
  private:
   enum class Operation : uint8_t { none, write, flush, read_back };
-  enum class Job : uint8_t {
-    batch,
-    header,
-    grave,
-    grave_copy
-  };  // what the operation under way is for
+  enum class Job : uint8_t { batch, header, grave, grave_copy };  // what that is for
 
   // What a record takes: in its batch, and in the footer of its segment.
   struct Need {

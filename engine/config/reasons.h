@@ -14,6 +14,8 @@ inline constexpr std::string_view backend_addresses =
     "own: one that does not answer is left out until it does";
 inline constexpr std::string_view backend_deadline =
     "each reply of a backend has a time limit of its own";
+inline constexpr std::string_view backend_quit =
+    "the reply to QUIT is not waited for (smtp_skip_quit_response = yes)";
 inline constexpr std::string_view bare_newline_exclusions =
     "bare newlines are made harmless whoever sends them; the message itself is not refused";
 inline constexpr std::string_view bounces = "notices have Postfix's built-in text and one sender";

@@ -261,7 +261,6 @@ void read_relay(Evaluator& values, Settings& settings) {
   client.data_init_timeout = time("smtp_data_init_timeout");
   client.data_xfer_timeout = time("smtp_data_xfer_timeout");
   client.data_done_timeout = time("smtp_data_done_timeout");
-  client.quit_timeout = time("smtp_quit_timeout");
   client.rset_timeout = time("smtp_rset_timeout");
 }
 

@@ -57,8 +57,8 @@ struct ClientSettings {  // outlives the client
   std::string own_hostname = "localhost";
   Duration helo_timeout = seconds(300), mail_timeout = seconds(300), rcpt_timeout = seconds(300),
            data_init_timeout = seconds(120), data_xfer_timeout = seconds(180),
-           data_done_timeout = seconds(600), quit_timeout = seconds(300),
-           rset_timeout = seconds(20), greeting_timeout = seconds(300);
+           data_done_timeout = seconds(600), quit_timeout = seconds(10), rset_timeout = seconds(20),
+           greeting_timeout = seconds(300);
 };
 
 // What the server said it can do.
