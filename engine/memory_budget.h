@@ -25,7 +25,7 @@ struct MemoryBudget {
   uint64_t bodies = 0;           // ringmx_body_cache of all shards, with what belongs to a message
   uint64_t sessions = 0;         // ringmx_max_sessions
   uint64_t connections = 0;      // ringmx_backend_connections, to one next hop
-  uint64_t notices = 0;          // bounces being written
+  uint64_t notices = 0;          // bounces being written, and what was said in sessions
   uint64_t tables = 0;           // compiled tables, and their next version while it is read
   uint64_t queue_index = 0;      // without the messages
 
@@ -46,7 +46,8 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
       std::min<uint64_t>(settings.queue.segment_size / 4, limits::journal_batch_bytes_max);
   budget.buffers =
       shards * (rings + uint64_t{limits::receive_buffers} * limits::receive_buffer_bytes +
-                6 * batch + limits::log_stream_bytes) +
+                7 * batch + limits::journal_chunk_bytes_max +  // the last: what compaction reads
+                limits::log_stream_bytes) +
       4 * limits::log_stream_bytes;  // the other threads'
   const uint64_t blocks = r.body_cache_bytes / limits::body_block_bytes;
   budget.bodies = shards * (r.body_cache_bytes + blocks * (sizeof(spool::Message) + 64));
@@ -56,6 +57,8 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
       uint64_t{limits::connection_bytes + limits::journal_chunk_bytes_max + sizeof(spool::Message)};
   budget.notices = shards * limits::notice_jobs_max *
                    (3 * settings.bounces.size_limit + limits::journal_chunk_bytes_max);
+  if (settings.bounces.notify_errors != smtp::ErrorClasses{})
+    budget.notices += shards * limits::transcripts_max * limits::transcript_bytes_max;
   budget.tables = 2 * table_bytes;
   budget.queue_index = shards * limits::queued_messages_max * buckets +
                        2 * settings.queue.size_limit / settings.queue.segment_size *
