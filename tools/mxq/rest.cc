@@ -34,7 +34,7 @@ QueueAtRest::QueueAtRest(const config::Settings& settings, Access access, queue:
     : files_(settings.queue.directory, geometry_of(settings)),
       commits_(files_, geometry_of(settings).segment_bytes),
       chunks_(files_, geometry_of(settings).segment_bytes) {
-  if (auto opened = files_.open(access == Access::read_only); !opened)
+  if (auto opened = files_.open(access); !opened)
     throw Unavailable(opened.error());
   recovered_ = queue::recover(files_, files_.geometry(), verify);
   if (!recovered_.refusal.empty())

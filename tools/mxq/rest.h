@@ -22,10 +22,7 @@ struct Choice {
 
 class QueueAtRest {
  public:
-  enum class Access : uint8_t {
-    read_only,  // nothing is written, nothing locked
-    alone,      // no ringmx may run meanwhile
-  };
+  using Access = spool::SegmentFiles::Access;
   // Throws Unavailable (client.h) or, for a queue that can't be read, std::runtime_error.
   QueueAtRest(const config::Settings& settings, Access access, queue::Verify verify);
 
