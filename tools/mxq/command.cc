@@ -172,8 +172,13 @@ int Command::hand_over() {
                static_cast<unsigned long long>(result.recipients),
                static_cast<unsigned long long>(result.recipients_left),
                static_cast<unsigned long long>(result.unreadable));
+  if (result.held != 0)
+    std::fprintf(stderr, "mxq: %llu of these messages were on hold: they are so no more\n",
+                 static_cast<unsigned long long>(result.held));
+  if (queue.cut_short())
+    std::fprintf(stderr, "mxq: interrupted: the same command goes on from here\n");
   const int problems = tell_problems(queue);
-  if (result.recipients_left != 0) return EX_TEMPFAIL;
+  if (result.recipients_left != 0 || queue.cut_short()) return EX_TEMPFAIL;
   return result.unreadable == 0 ? problems : EX_DATAERR;
 }
 
