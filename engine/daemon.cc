@@ -281,7 +281,8 @@ bool Daemon::open_queue() {
   const uint32_t reserve = queue::SegmentPool::reserve_min(shards);
   MX_ASSERT(queue::is_valid(geometry));  // load() has seen to it
   files_ = std::make_unique<spool::SegmentFiles>(queue.directory, geometry);
-  if (auto opened = files_->open(false); !opened) return fail(EX_CANTCREAT, opened.error());
+  if (auto opened = files_->open(spool::SegmentFiles::Access::create); !opened)
+    return fail(EX_CANTCREAT, opened.error());
   const auto first = static_cast<uint32_t>(
       std::clamp<uint64_t>(first_segments_bytes / geometry.segment_bytes,
                            queue::SegmentPool::segments_min(shards), geometry.segment_count));

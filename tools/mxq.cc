@@ -54,7 +54,8 @@ void add_options(CLI::App& app, Options& o) {
   what->add_option("--mbox", o.export_mbox, "write all messages to one mbox file")
       ->type_name("FILE");
   what->add_option("--drain-to", o.drain_to,
-                   "hand the queue to another MTA by SMTP; ringmx must not run")
+                   "hand the queue to another MTA by SMTP, held and quarantined mail too; "
+                   "ringmx must not run")
       ->type_name("HOST:PORT");
   what->require_option(0, 1);
   app.add_option("--destination", o.destination, "only messages for this domain")

@@ -195,7 +195,7 @@ int run(const Options& options) {
   const queue::Geometry geometry{.segment_bytes = 4U << 20,
                                  .segment_count = 12 * options.journals + 16};
   spool::SegmentFiles files(options.directory, geometry);
-  if (auto opened = files.open(false); !opened) {
+  if (auto opened = files.open(spool::SegmentFiles::Access::create); !opened) {
     fmt::print(stderr, "journal_load: {}\n", opened.error());
     return exit_failed;
   }

@@ -54,14 +54,17 @@ std::string SegmentFiles::path_of(uint32_t segment) const {
   return directory_ + name;
 }
 
-std::expected<void, std::string> SegmentFiles::open(bool read_only) {
-  if (!read_only) {
-    const std::string parent = directory_.substr(0, directory_.rfind('/'));
+std::expected<void, std::string> SegmentFiles::open(Access access) {
+  const bool read_only = access == Access::read_only;
+  const std::string parent = directory_.substr(0, directory_.rfind('/'));
+  const std::unexpected<std::string> no_queue(
+      parent + ": holds no queue (is its file system mounted? is it the right main.cf?)");
+  if (access == Access::create) {
     if (auto made = make_directory(parent); !made) return made;
     if (auto made = make_directory(directory_); !made) return made;
   }
   directory_fd_ = io::Fd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_fd_) return failed(directory_);
+  if (!directory_fd_) return errno == ENOENT ? no_queue : failed(directory_);
   if (!read_only && ::flock(directory_fd_.get(), LOCK_EX | LOCK_NB) != 0)
     return std::unexpected(directory_ + ": in use by another ringmx");
   uint32_t count = 0;
@@ -70,6 +73,7 @@ std::expected<void, std::string> SegmentFiles::open(bool read_only) {
     ++count;
   }
   if (auto rest = check_no_segment_from(count); !rest) return rest;
+  if (count == 0 && access != Access::create) return no_queue;
   if (!read_only && ::fsync(directory_fd_.get()) != 0) return failed(directory_);
   existing_.store(count, std::memory_order_release);
   return {};

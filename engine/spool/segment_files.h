@@ -27,10 +27,14 @@ class SegmentFiles final : public queue::SegmentReader {
  public:
   SegmentFiles(std::string queue_directory, queue::Geometry geometry);
 
-  // Creates directories, opens the segments that exist and syncs them. The error names file and
-  // reason; another ringmx on this queue is one (the directory is locked). `read_only` makes
-  // nothing and takes no lock.
-  std::expected<void, std::string> open(bool read_only);
+  enum class Access : uint8_t {
+    read_only,  // nothing is written, nothing locked
+    alone,      // locked: another ringmx on this queue is an error
+    create,     // the same, and directories are made; else a place without a queue is an error
+  };
+  // Opens the segments that exist and, to write to them, syncs them. The error names file and
+  // reason.
+  std::expected<void, std::string> open(Access access);
   // Makes segments until `count` exist, for a start. On an error those that it made go again.
   std::expected<void, std::string> make(uint32_t count);
   // Makes one more and tells the pool; false when all exist or on an error (logged by the caller as

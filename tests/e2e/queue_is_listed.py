@@ -19,9 +19,13 @@ def status(rig):
 with Rig() as the_rig:
     port = free_port()
     the_rig.configure(relayhost=f"[127.0.0.1]:{port}", minimal_backoff_time="300s")
-    assert the_rig.run(BIN / "mxq", "-c", the_rig.dir, "-p").returncode == 69
-    mx = the_rig.ringmx()
     mxq = [BIN / "mxq", "-c", the_rig.dir]
+    # No queue is not an empty one, and none is made.
+    for words in (["-p"], ["--fsck"], ["--mbox", the_rig.dir / "box"], ["--drain-to", "[::1]:1"]):
+        done = the_rig.run(*mxq, *words)
+        assert done.returncode == 69 and "holds no queue" in done.stderr, (words, done)
+        assert not list((the_rig.dir / "queue").iterdir()), words
+    mx = the_rig.ringmx()
     assert "Mail queue is empty" in the_rig.run(*mxq, "-p", check=True).stdout
 
     assert the_rig.mxload("-s", "5", "-m", MESSAGES, "-d")["accepted"] == MESSAGES

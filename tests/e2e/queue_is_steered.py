@@ -38,7 +38,12 @@ def steer(rig, queue, sink_port):
     ids = [row["queue_id"] for row in queue.rows()]
     assert len(ids) == 40
     assert len(queue.rows("--destination", OTHER.upper())) == 20
-    assert [r["queue_id"] for r in queue.rows("--id", ids[3])] == [ids[3]]
+    for text in (ids[3], ids[3].lower()):
+        assert [r["queue_id"] for r in queue.rows("--id", text)] == [ids[3]]
+    done = queue.run("-j", "--id", "1234567890ABCDEF", "--id", ids[3])
+    assert done.returncode == 65 and len(done.stdout.splitlines()) == 1, done
+    assert "1234567890ABCDEF: no such message" in done.stderr, done.stderr
+    assert queue.run("-p", "--id", "nonsense").returncode == 64
 
     done = queue.run("-h", ids[0], "-h", ids[1])
     assert done.returncode == 0 and "2 done" in done.stderr, done
@@ -114,6 +119,7 @@ def run(shards):
         # At rest: read from the files, nothing changed.
         assert {r["queue_id"] for r in queue.rows() if r["queue_name"] == "hold"} == held
         assert queue.run("-d", "ALL").returncode == 69
+        assert queue.run("-j", "--id", "1234567890ABCDEF").returncode == 65
         mx = rig.ringmx()
         assert queue.counters()["recipients_recovered"] == 38
         sink = rig.mxsink(port=port)

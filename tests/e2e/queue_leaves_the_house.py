@@ -8,12 +8,13 @@ import mailbox
 import os
 import pathlib
 import pwd
+import shutil
 import signal
 import smtplib
 import subprocess
 
 from backend import Backend, HangUp
-from rig import BIN, DOMAIN, Rig, free_port, need_program, wait_for
+from rig import BIN, DOMAIN, RECIPIENT, Rig, free_port, need_program, wait_for
 
 RECIPIENTS = [f"{name}@{DOMAIN}" for name in ("one", "two", "no")]
 BODY = "Subject: kept\r\nX-Number: {i}\r\n\r\nline\r\n.dot\r\nFrom here\r\n"
@@ -50,6 +51,15 @@ def exported(rig, count):
     assert len(box) == count and all(m["X-Queue-ID"] for m in box)
     assert ">From here" in (rig.dir / "out.mbox").read_text()
     assert mxq(rig, "--mbox", rig.dir / "out.mbox").returncode == 74  # it is there already
+    # An id is a number, however it is written; one that is not there is told.
+    some = sorted(path.stem for path in (rig.dir / "out").glob("*.eml"))[:2]
+    done = mxq(rig, "--export", rig.dir / "some", "--id", some[0].lower(), "--id", some[1])
+    assert (done.returncode, len(list((rig.dir / "some").glob("*.eml")))) == (0, 2), done
+    for option in ("--mbox", "--drain-to"):
+        assert mxq(rig, option, "none:1", "--id", "nonsense").returncode == 64
+    done = mxq(rig, "--mbox", rig.dir / "one", "--id", some[0], "--id", "1234567890ABCDEF")
+    assert (done.returncode, len(mailbox.mbox(rig.dir / "one"))) == (65, 1), done
+    assert "1234567890ABCDEF: no such message" in done.stderr, done.stderr
 
 
 def aliases_stay_behind():
@@ -142,6 +152,76 @@ def answers_too_early(rig):
         assert stored(rig) == before
 
 
+def incomplete(rig):
+    """A copy without what is lost is not called whole."""
+    for option, place in (("--export", "part"), ("--mbox", "part.mbox")):
+        done = mxq(rig, option, rig.dir / place)
+        assert done.returncode == 65, (done.returncode, done.stderr)
+        assert "9 messages written, 1 could not be read" in done.stderr, done.stderr
+        assert "damaged places, see mxq --fsck" in done.stderr, done.stderr
+    shutil.copytree(rig.dir / "queue", rig.dir / "kept", ignore=shutil.ignore_patterns("*.sock"))
+    with Backend() as backend:
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}")
+        assert (done.returncode, len(backend.messages)) == (65, 9), (done.returncode, done.stderr)
+        assert "0 recipients left, 1 messages unreadable" in done.stderr, done.stderr
+        assert "damaged places, see mxq --fsck" in done.stderr, done.stderr
+    shutil.rmtree(rig.dir / "queue")
+    (rig.dir / "kept").rename(rig.dir / "queue")
+
+
+def interrupted(rig):
+    """TERM waits for the message that is on its way; what was taken is not given again. When
+    nobody reads what mxq prints (PIPE), it goes on."""
+    with Backend() as backend:
+        drain = [BIN / "mxq", "-c", rig.dir, "--drain-to", f"127.0.0.1:{backend.port}"]
+        drains = []
+
+        def answers(stage, _):
+            if stage == "dot" and len(backend.messages) == 3:
+                wait_for(lambda: drains, "the process")
+                drains[0].send_signal(signal.SIGTERM)
+            return "250 2.0.0 " + 200 * "Ok" if stage == "dot" else None
+
+        backend.answers = answers
+        drains.append(subprocess.Popen(drain, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       text=True))
+        said = drains[0].communicate(timeout=60)[1]
+        assert drains[0].returncode == 75, (drains[0].returncode, said)
+        assert "4 messages and 8 recipients handed over" in said, said
+        assert "2 of these messages were on hold" in said and "interrupted" in said, said
+        assert len(backend.messages) == 4 and stored(rig) == 6
+        backend.answers = lambda stage, _: "250 2.0.0 " + 200 * "Ok" if stage == "dot" else None
+        deaf = subprocess.Popen(drain, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        deaf.stdout.close()
+        assert deaf.wait(60) == 0 and stored(rig) == 0
+        assert len(backend.messages) == len({m["body"] for m in backend.messages}) == 10
+
+
+def no_room_for_marks():
+    """What could not be remembered is not handed over."""
+    size = 128 << 10
+    with Rig() as rig, Backend() as backend:
+        small = {"relayhost": f"[127.0.0.1]:{free_port()}", "ringmx_segment_size": size,
+                 "ringmx_shards": 1, "message_size_limit": size}
+        rig.configure(ringmx_queue_size_limit=64 * size, **small)
+        mx = rig.ringmx()
+        with mx.smtp() as smtp:
+            for _ in range(30):
+                smtp.sendmail("sender@sender.example", [RECIPIENT], 800 * (60 * "x" + "\r\n"))
+        assert mx.terminate() == 0
+        segments = sorted((rig.dir / "queue" / "segments").iterdir())
+        while not any(segments[-1].read_bytes()):
+            segments.pop().unlink()
+        rig.configure(ringmx_queue_size_limit=len(segments) * size, **small)
+        assert "0 segments free" in mxq(rig, "--fsck", check=True).stdout
+        done = mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}")
+        assert done.returncode == 74 and "no free segment" in done.stderr, done
+        assert "ringmx_queue_size_limit" in done.stderr and backend.accepted == 0, done.stderr
+        rig.configure(ringmx_queue_size_limit=(len(segments) + 2) * size, **small)
+        mxq(rig, "--drain-to", f"127.0.0.1:{backend.port}", check=True)
+        assert len(backend.messages) == 30 and stored(rig) == 0
+
+
 def damaged(rig):
     """Every bit of a message counts: what fsck says of one that rotted."""
     path = max((rig.dir / "queue" / "segments").iterdir(),
@@ -155,6 +235,7 @@ def damaged(rig):
     assert done.returncode == 65 and "DAMAGED segment" in done.stdout, done.stdout
     assert "9 messages for 18 recipients are whole" in done.stdout, done.stdout
     assert "1 are lost" in done.stdout, done.stdout
+    incomplete(rig)
     data[at] ^= 1
     path.write_bytes(data)
     assert mxq(rig, "--fsck").returncode == 0
@@ -215,6 +296,11 @@ def queue_of_ten(rig):
     fill(rig, 10)
     assert mxq(rig, "--drain-to", "127.0.0.1:25").returncode == 69  # not while it runs
     assert mxq(rig, "--fsck").returncode in (0, 65)
+    done = mxq(rig, "--mbox", rig.dir / "live.mbox")
+    assert done.returncode in (0, 65) and "ringmx is running" in done.stderr, done
+    oldest = [json.loads(row)["queue_id"] for row in mxq(rig, "-j").stdout.splitlines()][:2]
+    mxq(rig, *(word for message in oldest for word in ("-h", message)), check=True)
+    wait_for(lambda: mxq(rig, "-j").stdout.count('"hold"') == 2, "two messages on hold")
     assert mx.terminate() == 0
 
 
@@ -223,6 +309,9 @@ with Rig() as the_rig:
     damaged(the_rig)
     exported(the_rig, 10)
     drained(the_rig, 10)
+with Rig() as the_rig:
+    queue_of_ten(the_rig)
+    interrupted(the_rig)
 with Rig() as the_rig:
     queue_of_ten(the_rig)
     backend_dies(the_rig)
@@ -234,3 +323,4 @@ if os.getuid() == 0:
 else:
     print("NOT TESTED: --drain-to into Postfix, which needs root")
 aliases_stay_behind()
+no_room_for_marks()

@@ -19,9 +19,7 @@ void print_damage(const queue::Damage& damage) {
 
 int check(QueueAtRest& queue, bool running) {
   const queue::Recovered& found = queue.recovered();
-  if (running)
-    std::printf(
-        "ringmx is running: what it writes at this moment may look unfinished or damaged\n");
+  if (running) std::printf("%s\n", running_remark);
   for (const queue::Damage& damage : found.damage) print_damage(damage);
   if (found.damage_count + found.torn_tails > found.damage.size())
     std::printf("… and %llu more\n",
@@ -52,7 +50,7 @@ int check(QueueAtRest& queue, bool running) {
   std::printf("%llu records verified; %llu damaged places, %llu unfinished ends of a batch\n",
               n(found.records), n(found.damage_count), n(found.torn_tails));
   std::printf("%llu messages for %llu recipients are whole (%llu bytes); %llu are lost\n",
-              n(messages), n(recipients), n(bytes), n(found.messages_lost + unreadable));
+              n(messages), n(recipients), n(bytes), n(unreadable));
   return found.damage_count + unreadable == 0 ? EX_OK : EX_DATAERR;
 }
 

@@ -21,26 +21,50 @@ namespace mx::mxq {
 
 using nlohmann::json;
 
-void Command::each_line(const std::function<void(const std::string&)>& on_line) {
+namespace {
+
+queue::MessageId checked_id(const std::string& word) {
+  const auto id = queue::parse_message_id(word);
+  if (!id) throw std::invalid_argument("\"" + printable(word, 40) + "\" is not a queue id");
+  return *id;
+}
+
+std::string text_of(queue::MessageId id) {
+  return std::string(queue::to_text(id).view());
+}
+
+}  // namespace
+
+Choice Command::choice() const {
+  Choice choice{.ids = {}, .domain = options_.destination};
+  for (const std::string& word : options_.only) choice.ids.insert(checked_id(word));
+  return choice;
+}
+
+void Command::each_line(const Choice& choice,
+                        const std::function<void(const std::string&)>& on_line) {
   if (!is_running(socket_)) {
     QueueAtRest queue(settings_, QueueAtRest::Access::read_only, queue::Verify::open_segments);
-    queue.each(choice(), [&](const auto& message, Bytes commit) {
+    queue.each(choice, [&](const auto& message, Bytes commit) {
       on_line(spool::to_json(message, commit));
     });
     return;
   }
   std::string request = "list";
-  if (!options_.destination.empty()) request += " @" + options_.destination;
-  for (const std::string& id : options_.only) request += " " + id;
+  if (!choice.domain.empty()) request += " @" + choice.domain;
+  for (const queue::MessageId id : choice.ids) request += " " + text_of(id);
   ask(socket_, request, [&](const std::string& line) { on_line(line + "\n"); });
 }
 
-void Command::list() {
+int Command::list() {
   Listing listing;
   AgeTable table;
   const int64_t now = std::time(nullptr);
-  each_line([&](const std::string& line) {
+  const Choice chosen = choice();
+  std::set<queue::MessageId> missing = chosen.ids;
+  each_line(chosen, [&](const std::string& line) {
     const json message = parse(line);
+    if (!missing.empty()) missing.erase(checked_id(message["queue_id"]));
     if (options_.json_lines)
       std::fputs(line.c_str(), stdout);
     else if (options_.shape)
@@ -52,6 +76,7 @@ void Command::list() {
     table.print();
   else if (!options_.json_lines)
     listing.end();
+  return tell_missing(missing);
 }
 
 int Command::send_steer(const std::string& request, const char* verb) {
@@ -73,16 +98,6 @@ int Command::send_steer(const std::string& request, const char* verb) {
   return status;
 }
 
-namespace {
-
-std::string checked_id(const std::string& word) {
-  if (!queue::parse_message_id(word))
-    throw std::invalid_argument("\"" + printable(word, 40) + "\" is not a queue id");
-  return word;
-}
-
-}  // namespace
-
 // Ids one by one, `-` for those on standard input, ALL; or all of a destination. All of it is
 // checked before anything is asked for: what is long goes in several requests. ALL counts on the
 // command line only: a list of ids that went wrong must not become everything.
@@ -95,9 +110,9 @@ int Command::steer(const char* verb, const std::vector<std::string>& what) {
     throw std::invalid_argument("--destination goes with ALL, not with queue ids");
   } else {
     for (const std::string& word : what) {
-      if (word != "-") words.push_back(checked_id(word));
+      if (word != "-") words.push_back(text_of(checked_id(word)));
       if (word != "-") continue;
-      for (std::string id; std::cin >> id;) words.push_back(checked_id(id));
+      for (std::string id; std::cin >> id;) words.push_back(text_of(checked_id(id)));
     }
   }
   if (words.empty()) return EX_OK;
@@ -113,22 +128,43 @@ int Command::steer(const char* verb, const std::vector<std::string>& what) {
   return std::max(status, send_steer(request, verb));
 }
 
+int Command::tell_missing(const std::set<queue::MessageId>& missing) const {
+  for (const queue::MessageId id : missing)
+    std::fprintf(
+        stderr, "mxq: %s: no such message%s\n", text_of(id).c_str(),
+        options_.destination.empty() ? "" : (" for " + printable(options_.destination)).c_str());
+  return missing.empty() ? EX_OK : EX_DATAERR;
+}
+
+// What a copy of the queue lacks, or may lack.
+int Command::tell_problems(const QueueAtRest& queue) const {
+  const int status = tell_missing(queue.missing());
+  const uint64_t damaged = queue.recovered().damage_count;
+  if (damaged == 0) return status;
+  std::fprintf(stderr, "mxq: the queue has %llu damaged places, see mxq --fsck\n",
+               static_cast<unsigned long long>(damaged));
+  return EX_DATAERR;
+}
+
 int Command::save() {
+  const Choice chosen = choice();
+  if (is_running(socket_)) std::fprintf(stderr, "mxq: %s\n", running_remark);
   QueueAtRest queue(settings_, QueueAtRest::Access::read_only, queue::Verify::open_segments);
   const bool mbox = !options_.export_mbox.empty();
-  const Exported result = mbox ? export_to_mbox(queue, choice(), options_.export_mbox)
-                               : export_to_directory(queue, choice(), options_.export_directory);
+  const Exported result = mbox ? export_to_mbox(queue, chosen, options_.export_mbox)
+                               : export_to_directory(queue, chosen, options_.export_directory);
   std::fprintf(stderr, "mxq: %llu messages written, %llu could not be read\n",
                static_cast<unsigned long long>(result.messages),
                static_cast<unsigned long long>(result.unreadable));
-  return result.unreadable == 0 ? EX_OK : EX_DATAERR;
+  return std::max(tell_problems(queue), result.unreadable == 0 ? EX_OK : EX_DATAERR);
 }
 
 int Command::hand_over() {
+  const Choice chosen = choice();
   if (is_running(socket_))
     throw Unavailable("ringmx is running: stop it first (or set relayhost and reload)");
   QueueAtRest queue(settings_, QueueAtRest::Access::alone, queue::Verify::open_segments);
-  const Drained result = drain(queue, choice(), settings_, options_.drain_to);
+  const Drained result = drain(queue, chosen, settings_, options_.drain_to);
   std::fprintf(stderr,
                "mxq: %llu messages and %llu recipients handed over, %llu recipients left, %llu "
                "messages unreadable\n",
@@ -136,7 +172,14 @@ int Command::hand_over() {
                static_cast<unsigned long long>(result.recipients),
                static_cast<unsigned long long>(result.recipients_left),
                static_cast<unsigned long long>(result.unreadable));
-  return result.recipients_left + result.unreadable == 0 ? EX_OK : EX_TEMPFAIL;
+  if (result.held != 0)
+    std::fprintf(stderr, "mxq: %llu of these messages were on hold: they are so no more\n",
+                 static_cast<unsigned long long>(result.held));
+  if (queue.cut_short())
+    std::fprintf(stderr, "mxq: interrupted: the same command goes on from here\n");
+  const int problems = tell_problems(queue);
+  if (result.recipients_left != 0 || queue.cut_short()) return EX_TEMPFAIL;
+  return result.unreadable == 0 ? problems : EX_DATAERR;
 }
 
 // -1: nothing of this kind was asked for.
@@ -173,8 +216,7 @@ int Command::run() {
   if (!options_.export_directory.empty() || !options_.export_mbox.empty()) return save();
   if (!options_.drain_to.empty()) return hand_over();
   if (const int status = steer_all(); status >= 0) return status;
-  list();
-  return EX_OK;
+  return list();
 }
 
 }  // namespace mx::mxq

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,13 +30,16 @@ class Command {
   int run();
 
  private:
-  Choice choice() const { return {options_.only, options_.destination}; }
+  // Throws for what is no queue id.
+  Choice choice() const;
   // Each queued message as JSON, from the running daemon or from the files.
-  void each_line(const std::function<void(const std::string&)>& on_line);
-  void list();
+  void each_line(const Choice& choice, const std::function<void(const std::string&)>& on_line);
+  int list();
   int steer_all();
   int steer(const char* verb, const std::vector<std::string>& what);
   int send_steer(const std::string& request, const char* verb);
+  int tell_missing(const std::set<queue::MessageId>& missing) const;
+  int tell_problems(const QueueAtRest& queue) const;
   int save();
   int hand_over();
 

@@ -17,6 +17,7 @@
 #include "proto/smtp/client.h"
 #include "queue/journal.h"
 #include "tools/mxq/client.h"
+#include "tools/mxq/interrupt.h"
 
 namespace mx::mxq {
 namespace {
@@ -26,6 +27,7 @@ constexpr size_t buffer_bytes = 256U << 10;
 constexpr uint64_t flush_every = 100;  // messages
 constexpr Duration flush_after = seconds(1);
 constexpr size_t slice_bytes = 64U << 10;
+constexpr uint32_t segments_wanted = 2;
 
 struct Free {
   void operator()(std::byte* p) const { std::free(p); }
@@ -43,6 +45,7 @@ class Marks final : private queue::Device {
     uint64_t epoch = 0;
     if (::getrandom(&epoch, sizeof epoch, 0) != sizeof epoch) throw std::runtime_error("getrandom");
     queue::adopt(queue.recovered(), pool_);
+    make_room();
     const size_t each = std::min<size_t>(buffer_bytes, files_.geometry().segment_bytes);
     journal_.emplace(
         queue::JournalSettings{.epoch = epoch, .largest_known_id = queue.recovered().largest_id},
@@ -67,6 +70,18 @@ class Marks final : private queue::Device {
   }
 
  private:
+  // Marks take one segment, and what gives segments back another one. That must be known before
+  // anything is handed over that could not be remembered. Later each segment that is drained
+  // becomes free long before the next one is wanted.
+  void make_room() {
+    std::string why = "ringmx_queue_size_limit is reached: raise it";
+    while (pool_.free_segments() < segments_wanted)
+      if (!files_.make_next(pool_, &why))
+        throw std::runtime_error(
+            "no free segment in the queue for the marks of what is handed over, and none can be "
+            "made: " +
+            why);
+  }
   void write(uint32_t segment, uint32_t offset, Bytes data) override {
     const ssize_t n = ::pwrite(files_.fd(segment), data.data(), data.size(), offset);
     journal_->on_write(n < 0 ? -errno : n);
@@ -130,11 +145,14 @@ class Session {
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n < 0 && may_go_on(errno)) continue;
       if (n <= 0) return false;
       bytes.remove_prefix(static_cast<size_t>(n));
     }
     return true;
   }
+  // The first interrupt waits for the end of a message.
+  static bool may_go_on(int error) { return error == EINTR && interrupts() < 2; }
   bool readable() const {
     pollfd wait{fd_.get(), POLLIN, 0};
     return ::poll(&wait, 1, 0) > 0;
@@ -142,6 +160,7 @@ class Session {
   void receive() {
     char buffer[16384];
     const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    if (n < 0 && may_go_on(errno)) return;
     if (n > 0)
       client_.feed({buffer, static_cast<size_t>(n)});
     else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -217,6 +236,7 @@ class Drain {
     const size_t all = queue_.recovered().messages.size();
     queue_.each(choice, [&](const spool::QueuedMessage& message, Bytes commit) {
       give(message, commit);
+      if (interrupts() > 0) queue_.stop();
       if (++seen_ % flush_every != 0 && io::now() - flushed_ < flush_after) return;
       marks_.flush();
       flushed_ = io::now();
@@ -243,7 +263,10 @@ class Drain {
       if (left.size() == count) break;
     }
     result_.recipients_left += failed_;
-    if (failed_ == 0 && before > 0) ++result_.messages;
+    if (failed_ == 0 && before > 0) {
+      ++result_.messages;
+      if (message.info.next_attempt == queue::held_until) ++result_.held;
+    }
     failed_ = 0;
   }
 
@@ -323,6 +346,7 @@ Drained drain(QueueAtRest& queue, const Choice& choice, const config::Settings& 
   const size_t colon = host_and_port.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == host_and_port.size())
     throw std::invalid_argument("\"" + host_and_port + "\": HOST:PORT is wanted");
+  count_interrupts();
   std::string host = host_and_port.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   return Drain(queue, settings, host, host_and_port.substr(colon + 1)).run(choice);

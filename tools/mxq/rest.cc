@@ -1,7 +1,5 @@
 #include "tools/mxq/rest.h"
 
-#include <algorithm>
-
 #include "tools/mxq/client.h"
 
 namespace mx::mxq {
@@ -34,8 +32,7 @@ QueueAtRest::QueueAtRest(const config::Settings& settings, Access access, queue:
     : files_(settings.queue.directory, geometry_of(settings)),
       commits_(files_, geometry_of(settings).segment_bytes),
       chunks_(files_, geometry_of(settings).segment_bytes) {
-  if (auto opened = files_.open(access == Access::read_only); !opened)
-    throw Unavailable(opened.error());
+  if (auto opened = files_.open(access); !opened) throw Unavailable(opened.error());
   recovered_ = queue::recover(files_, files_.geometry(), verify);
   if (!recovered_.refusal.empty())
     throw std::runtime_error(files_.path_of(recovered_.refused_segment) + ": " +
@@ -44,19 +41,26 @@ QueueAtRest::QueueAtRest(const config::Settings& settings, Access access, queue:
 
 void QueueAtRest::each(const Choice& choice,
                        const std::function<void(const spool::QueuedMessage&, Bytes)>& visit) {
+  missing_ = choice.ids;
+  if (choice.ids.empty()) unreadable_ += recovered_.messages_lost;
   for (const queue::RecoveredMessage& found : recovered_.messages) {
-    const std::string id(queue::to_text(found.id).view());
-    if (!choice.ids.empty() &&
-        std::find(choice.ids.begin(), choice.ids.end(), id) == choice.ids.end())
-      continue;
+    if (!choice.ids.empty() && !choice.ids.contains(found.id)) continue;
     const spool::QueuedMessage row = row_of(found);
     const auto commit = commits_.record(found.commit, life(found.commit.segment),
                                         queue::RecordType::commit, found.id);
     if (!commit) {
       ++unreadable_;
+      missing_.erase(found.id);
       continue;
     }
-    if (choice.domain.empty() || spool::goes_to(row, *commit, choice.domain)) visit(row, *commit);
+    if (!choice.domain.empty() && !spool::goes_to(row, *commit, choice.domain)) continue;
+    if (stopping_) {
+      cut_short_ = true;
+      missing_.clear();  // nobody looked
+      return;
+    }
+    missing_.erase(found.id);
+    visit(row, *commit);
   }
 }
 

@@ -356,7 +356,8 @@ void Scenario::run() {
   load_snapshots();
   const queue::Geometry geometry{weather_.segment_bytes, weather_.segment_count};
   files_ = std::make_unique<spool::SegmentFiles>(options_.directory, geometry);
-  if (const auto opened = files_->open(false); !opened) end(opened.error());
+  if (const auto opened = files_->open(spool::SegmentFiles::Access::create); !opened)
+    end(opened.error());
   for (uint32_t i = 0; i < weather_.segment_count; ++i) world_.segment_fds.push_back(files_->fd(i));
   prepare();
   look();
