@@ -207,6 +207,7 @@ MessageInfo Index::info_of(const Entry& entry) const {
           .pending_count = entry.pending_count,
           .attempts = entry.attempts,
           .warned = entry.warned,
+          .has_sender = entry.has_sender,
           .size_class = entry.size_class};
 }
 

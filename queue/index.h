@@ -69,7 +69,8 @@ class Index {
     bool spans = false;   // chunks in other segments than the commit's: see Journal
     bool marked = false;  // a state record exists
     bool warned = false;
-    bool moving = false;  // the COMMIT of a copy is staged: see journal_moves.cc
+    bool has_sender = false;  // see MessageInfo
+    bool moving = false;      // the COMMIT of a copy is staged: see journal_moves.cc
     uint8_t size_class = 0;
   };
   static_assert(sizeof(Entry) <= 72);

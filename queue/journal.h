@@ -106,8 +106,9 @@ class Journal {
   // refused.
   [[nodiscard]] bool mark_deferred(MessageId id, WallTime next_attempt, uint16_t attempts,
                                    std::string_view reason, Instant now);
-  // Its sender knows of the delay.
+  // Its sender knows of the delay; it has one (in memory only: spares others the envelope).
   [[nodiscard]] bool mark_warned(MessageId id, Instant now);
+  void note_sender(MessageId id);
 
   // --- compaction: a message is copied to the cold stream, chunk by chunk, then stands there. Its
   // old place is let go when that is durable and nobody reads it any more.

@@ -47,6 +47,11 @@ bool Journal::mark_warned(MessageId id, Instant now) {
   return true;
 }
 
+void Journal::note_sender(MessageId id) {
+  const uint32_t slot = index_.lookup(id);
+  if (slot != Index::none) index_.entries_[slot].has_sender = true;
+}
+
 void Journal::make_dirty(uint32_t slot, Instant now) {
   Index::Entry& entry = index_.entries_[slot];
   if (entry.dirty) return;

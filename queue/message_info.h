@@ -20,8 +20,9 @@ struct MessageInfo {
   uint16_t recipient_count = 0;
   uint16_t pending_count = 0;
   uint16_t attempts = 0;
-  bool warned = false;     // the sender knows of the delay
-  uint8_t size_class = 0;  // of its records in the segment of its COMMIT (share.h)
+  bool warned = false;      // the sender knows of the delay
+  bool has_sender = false;  // its sender is known not to be the null one; false after a start
+  uint8_t size_class = 0;   // of its records in the segment of its COMMIT (share.h)
 };
 
 }  // namespace mx::queue

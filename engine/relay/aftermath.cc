@@ -14,6 +14,8 @@ constexpr uint32_t not_in_memory = UINT32_MAX;
 constexpr int64_t sweep_parts = 20;  // an interval is this part of the shortest lifetime
 constexpr Duration sweep_interval_min = seconds(1), sweep_interval_max = seconds(900);
 constexpr size_t sweep_page = 512, sweep_jobs_max = 1000;
+constexpr std::string_view no_known_reason =
+    "delivery temporarily suspended: a next hop is down or has put it off";
 
 }  // namespace
 
@@ -51,30 +53,34 @@ bool Outbound::warning_is_due(const queue::MessageInfo& info) const {
 }
 
 // What is to be told is told first; the rest waits for the next attempt.
-void Outbound::attempt_over(const queue::MessageInfo& info, std::string_view why,
+void Outbound::attempt_over(const queue::MessageInfo& info, std::string_view said,
                             bool null_sender) {
   queue::MessageInfo left;
   if (!spool_.index().find(info.id, left)) {
     notices_.drop_rows(info.id);
-    return go_on(info, why);
+    return go_on(info, said);
   }
   const std::vector<NoticeRow>* const rows = notices_.rows(info.id);
-  size_t refused = 0;
-  for (size_t i = 0; rows != nullptr && i < rows->size(); ++i)
-    if ((*rows)[i].kind == mail::ReportKind::failed) ++refused;
-  const bool expired =
-      left.pending_count > (rows ? rows->size() : 0) && is_expired(left, null_sender);
-  if (settings_->bounces.quarantine && (refused > 0 || expired)) {
-    const std::string text = refused > 0 ? (*rows)[0].text : std::string(why);
-    if (!expired && refused < left.pending_count) {
-      notices_.drop_rows(info.id);
-      return go_on(info, text);  // the others are tried once more first
+  const NoticeRow* refused = nullptr;
+  for (size_t i = 0; rows != nullptr && refused == nullptr && i < rows->size(); ++i)
+    if ((*rows)[i].kind == mail::ReportKind::failed) refused = &(*rows)[i];
+  const bool others = left.pending_count > (rows ? rows->size() : 0);
+  std::string why(said);
+  // The last next hop had nothing to say of those that wait for others.
+  if (others && why.empty()) why = spool_.index().reason(info.id);
+  if (others && why.empty()) why = no_known_reason;
+  const bool expired = others && is_expired(left, null_sender);
+  if (settings_->bounces.quarantine && (refused != nullptr || expired)) {
+    if (refused != nullptr) why = refused->text;
+    if (!expired && others) {
+      notices_.drop_refused(info.id);
+      return go_on(info, why);  // the others are tried once more first
     }
-    return notices_.begin({.id = info.id, .why = text, .expired = expired, .quarantine = true});
+    return notices_.begin({.id = info.id, .why = why, .expired = expired, .quarantine = true});
   }
   const bool delayed = !expired && warning_is_due(left);
   if (rows == nullptr && !expired && !delayed) return go_on(info, why);
-  notices_.begin({.id = info.id, .why = std::string(why), .expired = expired, .delayed = delayed});
+  notices_.begin({.id = info.id, .why = why, .expired = expired, .delayed = delayed});
 }
 
 // ringmx_bounce = quarantine: a person decides, see the digest to the postmaster.
@@ -89,7 +95,7 @@ void Outbound::take_notices() {
   while (notices_.next_ended(cause)) {
     queue::MessageInfo info;
     info.id = cause.id;
-    if (cause.delayed && !cause.expired && cause.told && spool_.index().find(cause.id, info)) {
+    if (cause.delayed && !cause.expired && cause.warned && spool_.index().find(cause.id, info)) {
       const bool known = spool_.journal().mark_warned(cause.id, loop_.now());
       MX_ASSERT(known || spool_.journal().failed());
     }
@@ -97,9 +103,10 @@ void Outbound::take_notices() {
       if (!obey_wish(info)) quarantine(info, cause.why);
       continue;
     }
-    // Found by the sweep, it still has its place, unless it is done.
+    // Found by the sweep, it still has its place, unless it is done; or gets its turn now, if that
+    // came meanwhile.
     if (cause.listed && spool_.index().find(cause.id, info)) {
-      obey_wish(info);
+      if (!obey_wish(info) && cause.claimed) schedule_.add_ready({info.id, info.attempts});
       continue;
     }
     if (!cause.told && cause.why.empty()) cause.why = "its sender could not be told yet";
@@ -179,9 +186,9 @@ void Outbound::sweep(const queue::MessageInfo& info) {
   if (info.next_attempt == queue::held_until) return;
   const config::BounceSettings& bounces = settings_->bounces;
   // With a lifetime of 0 the first attempt decides, if there is one within the usual time.
-  const Duration lifetime = std::max(std::min(bounces.queue_lifetime, bounces.bounce_lifetime),
-                                     settings_->queue.minimal_backoff);
-  const bool expired = age(info) >= lifetime;
+  const Duration shorter = std::min(bounces.queue_lifetime, bounces.bounce_lifetime);
+  const Duration lifetime = info.has_sender ? bounces.queue_lifetime : shorter;
+  const bool expired = age(info) >= std::max(lifetime, settings_->queue.minimal_backoff);
   const bool delayed = warning_is_due(info);
   if (!expired && !delayed) return;
   if (is_being_tried(info.id)) return;  // its attempt sees to it

@@ -44,7 +44,7 @@ bool Letters::compose(const Letter& letter) {
   notice.now = now;
   notice.zone = observe::local_zone(now);
   return posting_.address(snapshot_->policy, settings_->domains.double_bounce_sender + "@" + origin,
-                          to, mail::write_notice(notice));
+                          to, mail::write_notice(notice)) == policy::Expansion::Result::ok;
 }
 
 void Letters::pump() {
@@ -86,7 +86,7 @@ void Letters::over(bool told) {
   if (!told)
     log_.line("bounce",
               "warning: a letter to the postmaster ({}) is lost: no room for it in the "
-              "queue, or a table can't be asked",
+              "queue, or its address can't be expanded",
               letter.what);
   if (letter.done) letter.done(told);
 }

@@ -12,6 +12,7 @@ namespace mx::relay {
 namespace {
 
 using Kind = mail::ReportKind;
+using Addressed = policy::Expansion::Result;
 
 bool wants(const mail::RecipientDsn& dsn, Kind kind) {
   switch (kind) {
@@ -65,6 +66,13 @@ const std::vector<NoticeRow>* Notices::rows(queue::MessageId id) const {
   return found == rows_.end() ? nullptr : &found->second;
 }
 
+void Notices::drop_refused(queue::MessageId id) {
+  const auto found = rows_.find(id);
+  if (found == rows_.end()) return;
+  std::erase_if(found->second, [](const NoticeRow& row) { return row.kind == Kind::failed; });
+  if (found->second.empty()) rows_.erase(found);
+}
+
 bool Notices::claim(queue::MessageId id) {
   if (owned_.empty()) return false;
   const auto found = owned_.find(id);
@@ -90,7 +98,7 @@ void Notices::start() {
       rows_.erase(found);
     }
     if (!spool_.index().find(job.cause.id, job.info)) {  // deleted meanwhile
-      finish(job, slot, true);
+      finish(job, slot);
       continue;
     }
     read(job, slot, job.info.commit, queue::RecordType::commit);
@@ -125,12 +133,11 @@ void Notices::on_read(const io::Completion& completion) {
   if (!payload) {
     log_.line("bounce", "warning: {}: can't be read back from the queue for a notice",
               queue::to_text(job.info.id).view());
-    return finish(job, slot, false);
+    return finish(job, slot);
   }
   if (job.extent_type == queue::RecordType::commit) {
-    if (!take_commit(job, *payload)) return finish(job, slot, false);
+    if (!take_commit(job, *payload)) return finish(job, slot);
     plan(job);
-    if (job.cause.hold) return finish(job, slot, false);
   } else {
     job.content += as_text(*payload);
     ++job.chunk;
@@ -152,19 +159,30 @@ bool Notices::take_commit(Job& job, Bytes payload) {
 void Notices::plan(Job& job) {
   mail::EnvelopeReader envelope;
   if (!envelope.open(job.envelope)) return;
-  // The sweep does not know the sender, and goes by the shorter of two times.
+  // The sweep does not know the sender at first, and goes by the shorter of two times.
   if (job.cause.expired && job.cause.listed) {
     const config::BounceSettings& bounces = settings_->bounces;
     const bool null_sender = envelope.head().sender.empty();
+    if (!null_sender) spool_.journal().note_sender(job.info.id);
     job.cause.expired = age_of(job.info.arrival, loop_) >=
                         (null_sender ? bounces.bounce_lifetime : bounces.queue_lifetime);
   }
   if (job.cause.quarantine && !envelope.head().own) {
-    job.cause.hold = job.cause.expired || !job.rows.empty();
-    return;
+    const auto is_refused = [](const NoticeRow& row) { return row.kind == Kind::failed; };
+    job.cause.hold = std::erase_if(job.rows, is_refused) > 0 || job.cause.expired;
+    if (job.cause.hold) job.cause.expired = job.cause.delayed = false;
   }
   if (job.cause.expired)
     log_.line("qmgr", "{}: status=expired, returned to sender", queue::to_text(job.info.id).view());
+  plan_rows(job, envelope);
+  job.untold.resize(job.rows.size());
+  job.planned = true;
+  std::stable_partition(job.notices.begin(), job.notices.end(),
+                        [](const Notice& notice) { return !notice.copy; });
+}
+
+// Those that were noted, and those that are so old that they are told of.
+void Notices::plan_rows(Job& job, mail::EnvelopeReader& envelope) {
   std::sort(job.rows.begin(), job.rows.end(),
             [](const NoticeRow& a, const NoticeRow& b) { return a.recipient < b.recipient; });
   const size_t noted = job.rows.size();
@@ -196,29 +214,27 @@ void Notices::plan_row(Job& job, uint32_t row, const mail::EnvelopeHead& head,
                        const mail::EnvelopeRecipient& recipient) {
   const config::BounceSettings& bounces = settings_->bounces;
   const Kind kind = job.rows[row].kind;
-  const std::string& origin = settings_->domains.myorigin;
-  const std::string double_bounce = settings_->domains.double_bounce_sender + "@" + origin;
-  const auto postmaster = [&](const std::string& who, bool whole) {
-    Notice notice{.to = who,
-                  .from = double_bounce,
-                  .kind = kind,
-                  .to_postmaster = true,
-                  .whole = whole,
-                  .rows = {}};
-    if (notice.to.find('@') == std::string::npos) notice.to += "@" + origin;
-    want(job, std::move(notice), row);
-  };
+  const config::Domains& domains = settings_->domains;
+  const std::string double_bounce = domains.double_bounce_sender + "@" + domains.myorigin;
   const std::string_view sender = recipient.sender;
   if (sender.empty() || equals_ignoring_case(sender, double_bounce)) {
     if (kind == Kind::failed && !sender.empty())
       log_.line("bounce", "{}: undeliverable postmaster notification discarded",
                 queue::to_text(job.info.id).view());
-    if (kind == Kind::failed && sender.empty() && bounces.notify_2bounce)
-      postmaster(bounces.double_bounce_recipient, true);
+    if (kind == Kind::failed && sender.empty() && bounces.notify_2bounce) {
+      Notice notice = to_postmaster(bounces.double_bounce_recipient, kind);
+      notice.whole = true;
+      want(job, std::move(notice), row);
+    }
     return;
   }
-  if (kind == Kind::failed && bounces.notify_bounce) postmaster(bounces.bounce_recipient, false);
-  if (kind == Kind::delayed && bounces.notify_delay) postmaster(bounces.delay_recipient, false);
+  if (kind == Kind::failed ? bounces.notify_bounce
+                           : kind == Kind::delayed && bounces.notify_delay) {
+    Notice notice = to_postmaster(
+        kind == Kind::failed ? bounces.bounce_recipient : bounces.delay_recipient, kind);
+    notice.copy = true;
+    want(job, std::move(notice), row);
+  }
   if (!wants(recipient.dsn, kind)) return;
   const bool whole = kind == Kind::failed && head.dsn_return != mail::DsnReturn::headers;
   want(job,
@@ -226,9 +242,23 @@ void Notices::plan_row(Job& job, uint32_t row, const mail::EnvelopeHead& head,
         .from = {},
         .kind = kind,
         .to_postmaster = false,
+        .copy = false,
         .whole = whole,
         .rows = {}},
        row);
+}
+
+Notices::Notice Notices::to_postmaster(const std::string& who, Kind kind) const {
+  const config::Domains& domains = settings_->domains;
+  Notice notice{.to = who,
+                .from = domains.double_bounce_sender + "@" + domains.myorigin,
+                .kind = kind,
+                .to_postmaster = true,
+                .copy = false,
+                .whole = false,
+                .rows = {}};
+  if (notice.to.find('@') == std::string::npos) notice.to += "@" + domains.myorigin;
+  return notice;
 }
 
 void Notices::want(Job& job, Notice notice, uint32_t row) {
@@ -239,7 +269,7 @@ void Notices::want(Job& job, Notice notice, uint32_t row) {
                  !spool_.pool().low();  // then room is for saying it, not for sending it all back
   for (Notice& have : job.notices) {
     if (have.to != notice.to || have.from != notice.from || have.kind != notice.kind ||
-        have.to_postmaster != notice.to_postmaster)
+        have.to_postmaster != notice.to_postmaster || have.copy != notice.copy)
       continue;
     have.rows.push_back(row);
     return;
@@ -261,8 +291,8 @@ void Notices::read_on(Job& job, uint32_t slot) {
   read(job, slot, chunk.extent, chunk.type);
 }
 
-// The notice's text and envelope. False: a table can't be asked.
-bool Notices::compose(Job& job) {
+// The notice's text and envelope.
+Addressed Notices::compose(Job& job) {
   const Notice& notice = job.notices[job.notice];
   mail::EnvelopeReader envelope;
   const bool readable = envelope.open(job.envelope);
@@ -312,28 +342,61 @@ bool Notices::compose(Job& job) {
 
 // Writes notices until one has to wait for the journal, or all are durable.
 void Notices::go_on(Job& job, uint32_t slot) {
-  queue::Journal& journal = spool_.journal();
-  while (job.notice < job.notices.size()) {
-    if (!job.posting.open() && !compose(job)) return finish(job, slot, false);
-    if (job.posting.recipients() == 0) {  // an alias throws its mail away
-      job.posting.abandon(journal);
-      ++job.notice;
-      continue;
+  for (; job.notice < job.notices.size(); ++job.notice) {
+    const Addressed addressed = job.posting.open() ? Addressed::ok : compose(job);
+    if (addressed == Addressed::tempfail) {
+      log_.line("bounce", "warning: {}: a notice to {} has to wait: a table can't be asked",
+                queue::to_text(job.info.id).view(), observe::Peer{job.notices[job.notice].to});
+      waits(job);
+    } else if (addressed == Addressed::limit) {
+      drop(job, "its address can't be expanded (virtual_alias_maps, alias_maps)");
+    } else if (job.posting.recipients() > 0) {  // else an alias throws its mail away
+      if (!written(job, slot)) return;
     }
-    const queue::Status status =
-        job.posting.write(journal, jobs_.op(op_notice_commit, slot).pack());
-    if (status == queue::Status::later) return;
-    if (status != queue::Status::ok) {
-      log_.line("bounce", "warning: {}: {} a notice", queue::to_text(job.info.id).view(),
-                status == queue::Status::failed ? "a failed queue can't take"
-                                                : "no room in the queue for");
-      return finish(job, slot, false);
-    }
+    job.posting.abandon(spool_.journal());
+  }
+  finish(job, slot);
+}
+
+// False: it is, or it has to wait, or the job is over. True: the next one's turn.
+bool Notices::written(Job& job, uint32_t slot) {
+  const queue::Status status =
+      job.posting.write(spool_.journal(), jobs_.op(op_notice_commit, slot).pack());
+  if (status == queue::Status::later) return false;
+  if (status == queue::Status::too_large) {
+    drop(job, "it is larger than a record of the queue may be");
+    return true;
+  }
+  if (status == queue::Status::ok) {
     job.committing = true;
     ++in_flight_;
-    return;
+    return false;
   }
-  finish(job, slot, true);
+  log_.line(
+      "bounce", "warning: {}: {} a notice", queue::to_text(job.info.id).view(),
+      status == queue::Status::failed ? "a failed queue can't take" : "no room in the queue for");
+  finish(job, slot);
+  return false;
+}
+
+// The notice is made in another attempt, if it is more than a copy.
+void Notices::waits(Job& job) {
+  const Notice& notice = job.notices[job.notice];
+  if (notice.copy) return;
+  for (const uint32_t row : notice.rows) job.untold[row] = true;
+}
+
+// It can never be made.
+void Notices::drop(Job& job, std::string_view why) {
+  const Notice& lost = job.notices[job.notice];
+  log_.line("bounce", "warning: {}: a notice to {} is dropped: {}",
+            queue::to_text(job.info.id).view(), observe::Peer{lost.to}, why);
+  const config::BounceSettings& bounces = settings_->bounces;
+  if (lost.to_postmaster || lost.kind != Kind::failed || !bounces.notify_2bounce) return;
+  Notice notice = to_postmaster(bounces.double_bounce_recipient, Kind::failed);
+  notice.whole = lost.whole;
+  notice.rows = lost.rows;
+  job.notices.push_back(std::move(notice));
 }
 
 void Notices::on_commit(const queue::CommitResult& result) {
@@ -342,11 +405,12 @@ void Notices::on_commit(const queue::CommitResult& result) {
   MX_ASSERT(job != nullptr && job->committing);
   --in_flight_;
   job->committing = false;
-  if (!result.ok) return finish(*job, op.slot, false);
+  if (!result.ok) return finish(*job, op.slot);
   io::crash_point(io::CrashPoint::notice_committed);
   log_notice(*job, result.id);
   counters_.recipients_generated.add(job->posting.recipients());
   generated_.push_back(result.id);
+  if (job->notices[job->notice].kind == Kind::delayed) job->cause.warned = true;
   ++job->notice;
   go_on(*job, op.slot);
 }
@@ -360,16 +424,21 @@ void Notices::log_notice(const Job& job, queue::MessageId id) {
             notice.to_postmaster ? "postmaster" : "sender", what, queue::to_text(id).view());
 }
 
-void Notices::finish(Job& job, uint32_t slot, bool told) {
+// Who has been told of is done. All notices that are left wait.
+void Notices::finish(Job& job, uint32_t slot) {
   job.posting.abandon(spool_.journal());
-  for (const NoticeRow& row : job.rows) {
+  for (; job.notice < job.notices.size(); ++job.notice) waits(job);
+  for (size_t i = 0; i < job.rows.size(); ++i) {
+    const NoticeRow& row = job.rows[i];
     // A success that could not be told is a success all the same.
-    if (row.kind == Kind::delayed || (!told && row.kind == Kind::failed)) continue;
+    if (row.kind == Kind::delayed) continue;
+    if (row.kind == Kind::failed && (!job.planned || job.untold[i])) continue;
     if (!spool_.journal().mark_done(job.info.id, row.recipient, 1, loop_.now())) continue;
     if (row.kind == Kind::failed) counters_.recipients_bounced.add();
     if (!row.action.empty()) counters_.recipients_expanded.add();
   }
-  job.cause.told = told;
+  job.cause.told = job.planned && std::ranges::none_of(job.untold, std::identity{});
+  job.cause.warned |= job.cause.told;
   ended_.push_back(std::move(job.cause));
   jobs_.free(slot);
 }
@@ -386,7 +455,7 @@ bool Notices::next_ended(NoticeCause& cause) {
   cause = std::move(ended_.front());
   ended_.pop_front();
   const auto owned = owned_.find(cause.id);
-  cause.listed = cause.listed && !owned->second;
+  cause.claimed = owned->second;
   owned_.erase(owned);
   return true;
 }

@@ -12,13 +12,19 @@
 //                         double_bounce_sender: nobody is told
 //                         who asked for none (NOTIFY=)
 //
+// Each notice is on its own: one that has to wait keeps its recipients pending, those of the others
+// end. One that can never be made (its address expands to more than may be) is dropped with a
+// warning, as a bounce that nobody takes would be: the postmaster is told in its place if
+// notify_classes has 2bounce. A postmaster's copy comes after what senders get, and is lost with a
+// warning when it can't be made at once.
+//
 // With ringmx_bounce = quarantine a message is given back to be held, unless it is a notice of
-// ours: that one ends here as it would without, so that none is told of in the next digest.
+// ours: that one ends here as it would without, so that none is told of in the next digest. Of
+// its successes the sender is told all the same.
 //
 // Owner and threads: one shard. Memory: limits::notice_jobs_max messages at once, each at most
 // bounce_size_limit and a record; what waits for its turn is one row a recipient. Fails: without
-// room in the queue, or when a table can't be asked, nothing is marked; the message waits and is
-// tried again.
+// room in the queue, or when a table can't be asked, the message waits and is tried again.
 #pragma once
 
 #include <cstdlib>
@@ -63,7 +69,9 @@ struct NoticeCause {
   bool delayed = false;     // else: the sender is warned of all that are pending
   bool listed = false;      // it stands in a list of waiting ones all the same
   bool quarantine = false;  // it is held instead, if it is no notice of ours
-  bool told = false;        // ended: it worked
+  bool claimed = false;     // ended: it stood in a list, and was taken out meanwhile
+  bool told = false;        // ended: all that were to be told are
+  bool warned = false;      // ended: of the delay, at least one is
   bool hold = false;        // ended: it is to be held
 };
 
@@ -79,6 +87,8 @@ class Notices {
   // Rows have been noted for it.
   const std::vector<NoticeRow>* rows(queue::MessageId id) const;
   void drop_rows(queue::MessageId id) { rows_.erase(id); }
+  // Who was refused is tried once more; a success stays one, and is told of later.
+  void drop_refused(queue::MessageId id);
   // A job has it or will: nobody else may touch it. Who finds it in a list, takes it out of there,
   // and it is given back by next_ended() to be put into one.
   bool claim(queue::MessageId id);
@@ -104,6 +114,7 @@ class Notices {
     std::string to, from;
     mail::ReportKind kind = mail::ReportKind::failed;
     bool to_postmaster = false;
+    bool copy = false;  // for information only
     bool whole = false;
     std::vector<uint32_t> rows;
   };
@@ -111,6 +122,8 @@ class Notices {
     NoticeCause cause;
     queue::MessageInfo info;
     std::vector<NoticeRow> rows;
+    bool planned = false;
+    std::vector<bool> untold;  // for each row, once it is planned: a notice of it has to wait
     std::vector<std::byte> envelope;
     std::vector<queue::ChunkRef> chunks;
     std::vector<Notice> notices;
@@ -131,14 +144,19 @@ class Notices {
   void read(Job& job, uint32_t slot, const queue::Extent& extent, queue::RecordType type);
   bool take_commit(Job& job, Bytes payload);
   void plan(Job& job);
+  void plan_rows(Job& job, mail::EnvelopeReader& envelope);
   void plan_row(Job& job, uint32_t row, const mail::EnvelopeHead& head,
                 const mail::EnvelopeRecipient& recipient);
+  Notice to_postmaster(const std::string& who, mail::ReportKind kind) const;
   void want(Job& job, Notice notice, uint32_t row);
   bool content_is_enough(const Job& job) const;
   void read_on(Job& job, uint32_t slot);
-  bool compose(Job& job);
+  policy::Expansion::Result compose(Job& job);
   void go_on(Job& job, uint32_t slot);
-  void finish(Job& job, uint32_t slot, bool told);
+  bool written(Job& job, uint32_t slot);
+  void waits(Job& job);
+  void drop(Job& job, std::string_view why);
+  void finish(Job& job, uint32_t slot);
   void log_notice(const Job& job, queue::MessageId id);
 
   io::Loop& loop_;

@@ -206,7 +206,7 @@ class Outbound final : public queue::Readers {
   void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,
                     std::string_view remote, std::string_view text);
   void note_alias(const queue::MessageInfo& info, uint32_t recipient, mail::AliasNote note);
-  void attempt_over(const queue::MessageInfo& info, std::string_view why, bool null_sender);
+  void attempt_over(const queue::MessageInfo& info, std::string_view said, bool null_sender);
   Duration age(const queue::MessageInfo& info) const;
   bool is_expired(const queue::MessageInfo& info, bool null_sender) const;
   bool warning_is_due(const queue::MessageInfo& info) const;

@@ -1,6 +1,5 @@
 #include "engine/relay/posting.h"
 
-#include "engine/policy/expand.h"
 #include "proto/base/assert.h"
 #include "proto/mail/envelope.h"
 
@@ -13,10 +12,11 @@ void Posting::begin(queue::Journal& journal, WallTime now) {
   journal.begin(draft_, now, queue::SegmentPool::Purpose::marks);
 }
 
-bool Posting::address(const policy::Policy& policy, std::string_view from, std::string_view to,
-                      mail::ReportText text) {
+policy::Expansion::Result Posting::address(const policy::Policy& policy, std::string_view from,
+                                           std::string_view to, mail::ReportText text) {
   policy::Expansion expansion;
-  if (expansion.expand(policy, to) != policy::Expansion::Result::ok) return false;
+  const policy::Expansion::Result result = expansion.expand(policy, to);
+  if (result != policy::Expansion::Result::ok) return result;
   text_ = std::move(text);
   mail::EnvelopeHead head;
   head.esmtp = true;
@@ -39,7 +39,7 @@ bool Posting::address(const policy::Policy& policy, std::string_view from, std::
   const Bytes bytes = writer.bytes();
   envelope_.assign(bytes.begin(), bytes.end());
   recipients_ = static_cast<uint16_t>(expansion.size());
-  return true;
+  return result;
 }
 
 queue::Status Posting::write(queue::Journal& journal, uint64_t cookie) {

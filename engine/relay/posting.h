@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/policy/expand.h"
 #include "engine/policy/policy.h"
 #include "proto/mail/report.h"
 #include "queue/journal.h"
@@ -22,9 +23,10 @@ class Posting {
   void begin(queue::Journal& journal, WallTime now);
   bool open() const { return draft_.open(); }
   queue::MessageId id() const { return draft_.id(); }
-  // What it says, and to whom. False: a table can't be asked now.
-  [[nodiscard]] bool address(const policy::Policy& policy, std::string_view from,
-                             std::string_view to, mail::ReportText text);
+  // What it says, and to whom; only when ok it can be written.
+  [[nodiscard]] policy::Expansion::Result address(const policy::Policy& policy,
+                                                  std::string_view from, std::string_view to,
+                                                  mail::ReportText text);
   // 0: an alias throws its mail away.
   uint16_t recipients() const { return recipients_; }
   // ok: committed, and a result with this cookie will follow; later: again after the next flush.

@@ -2,7 +2,8 @@
 """A bounce takes the route that any mail to its address would, as in Postfix: relay_domains by
 relay_transport, the rest of the world by default_transport, an alias by its members, transport_maps
 before all; the postmaster's copy and the double bounce through the aliases. A sender that is no
-longer known gets none, and nothing bounces to and fro."""
+longer known gets none, and nothing bounces to and fro. A notice that can never be made holds up
+neither the others of its message nor the message's end."""
 
 import smtplib
 
@@ -26,6 +27,36 @@ def bounced(backend, to, mark):
     return [m for m in backend.to(to) if mark.encode() in m["body"]]
 
 
+def endless_alias():
+    """The owner of one list and the postmaster have addresses that expand to more than may be: the
+    other owner is told, once."""
+    with Rig() as rig, Backend(refuses) as backend:
+        (rig.dir / "aliases").write_text(
+            f"list1: no1@{DOMAIN}\nowner-list1: boss@{DOMAIN}\n"
+            f"list2: no2@{DOMAIN}\nowner-list2: deep@{DOMAIN}\n")
+        (rig.dir / "virtual").write_text(f"deep@{DOMAIN} 1@{DOMAIN}\n1@{DOMAIN} 2@{DOMAIN}\n"
+                                         f"2@{DOMAIN} 3@{DOMAIN}\n3@{DOMAIN} 4@{DOMAIN}\n")
+        rig.configure([], mydestination=ORIGIN, alias_maps=f"hash:{rig.dir}/aliases",
+                      local_recipient_maps=f"hash:{rig.dir}/aliases",
+                      virtual_alias_maps=f"hash:{rig.dir}/virtual",
+                      virtual_alias_recursion_limit=2, relayhost=f"[127.0.0.1]:{backend.port}",
+                      notify_classes="bounce, 2bounce", bounce_notice_recipient=f"deep@{DOMAIN}",
+                      **{"2bounce_notice_recipient": f"post@{DOMAIN}"}, **FAST)
+        mx = rig.ringmx()
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            smtp.sendmail("someone@out.example", [f"list1@{ORIGIN}", f"list2@{ORIGIN}"],
+                          "Subject: mark-endless\r\n\r\ntext\r\n")
+        wait_for(lambda: mx.counters()["recipients_queued"] == 0, "an empty queue")
+        assert len(bounced(backend, f"boss@{DOMAIN}", "mark-endless")) == 1
+        instead = bounced(backend, f"post@{DOMAIN}", "mark-endless")
+        assert len(instead) == 1 and f"no2@{DOMAIN}".encode() in instead[0]["body"], instead
+        assert len(backend.messages) == 2
+        for to in (f"owner-list2@{ORIGIN}", f"deep@{DOMAIN}"):
+            assert len(mx.lines(f"warning: .*a notice to {to} is dropped: ")) == 1, to
+        assert mx.terminate() == 0
+
+
+endless_alias()
 with Rig() as rig, Backend(refuses) as relay, Backend(refuses) as other, Backend() as special:
     (rig.dir / "aliases").write_text(f"postmaster: chief\nchief: boss@{DOMAIN}\n"
                                      f"clerk: clerk1@{DOMAIN}, clerk2@out.example\n")

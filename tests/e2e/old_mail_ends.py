@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """maximal_queue_lifetime, bounce_queue_lifetime, delay_warning_time: mail that can't be delivered
-is warned of once and given up in time, whether its next hop says "later" or is dead; and with
+is warned of once and given up in time, whether its next hop says "later" or is dead, with the
+reason, also when another next hop took the rest; a warning costs a message no turn; and with
 ringmx_bounce = quarantine nothing goes to a sender who may be forged."""
 
 import email
+import re
+import signal
 import smtplib
+import socket
+import time
 
 from backend import Backend
 from rig import BIN, DOMAIN, Rig, free_port, wait_for
@@ -12,10 +17,11 @@ from rig import BIN, DOMAIN, Rig, free_port, wait_for
 SENDER = "someone@sender.example"
 FAST = {"minimal_backoff_time": "1s", "maximal_backoff_time": "1s"}
 RECIPIENTS = [f"{name}@{DOMAIN}" for name in ("later", "no", "dead")]
+MANY = 400
 
 
 def answers(stage, argument):
-    if stage == "RCPT" and "<later" in argument:
+    if stage == "RCPT" and "<later" in argument and answers.busy:
         return "451 4.3.0 not today"
     if stage == "RCPT" and "<no" in argument:
         return "550 5.1.1 no such user"
@@ -67,6 +73,47 @@ def given_up(shards):
         assert mx.terminate() == 0
 
 
+def reason_is_kept():
+    """Another next hop that takes its part of the message has nothing to say of the rest."""
+    with Rig() as rig, Backend(answers) as backend, Backend() as other:
+        (rig.dir / "transport").write_text(f"dead@{DOMAIN} relay:[127.0.0.1]:{other.port}\n")
+        rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{backend.port}",
+                      maximal_queue_lifetime=0, transport_maps=f"hash:{rig.dir}/transport", **FAST)
+        mx = rig.ringmx()
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            smtp.sendmail(SENDER, [RECIPIENTS[0], RECIPIENTS[2]], "Subject: about-two\r\n\r\nx\r\n")
+        end = wait_for(lambda: reports(backend), "the end")[0].get_payload()[1].get_payload()
+        assert re.search("451 4.3.0|temporarily suspended", str(end[1])), end[1].as_string()
+        assert len(other.messages) == 1
+        assert mx.terminate() == 0
+
+
+def warning_takes_no_turn():
+    """Mail whose turn comes while its warning is being written gets it behind that."""
+    answers.busy = True
+    with Rig() as rig, Backend(answers) as backend:
+        waiting = {"relayhost": f"[127.0.0.1]:{backend.port}", "ringmx_shards": 1,
+                   "minimal_backoff_time": "300s"}
+        rig.configure(RECIPIENTS, **waiting)
+        mx = rig.ringmx()
+        assert rig.mxload("-m", MANY, "-s", 8, to=RECIPIENTS[0])["status"] == 0
+        wait_for(lambda: len(mx.lines("status=deferred")) >= MANY, "they are put off")
+        assert mx.terminate() == 0
+        answers.busy = False
+        rig.configure(RECIPIENTS, delay_warning_time="1s", **waiting)
+        mx = rig.ringmx()
+        mx.process.send_signal(signal.SIGSTOP)
+        due = time.monotonic() + 2
+        wait_for(lambda: time.monotonic() > due, "the time of the warnings")
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(rig.dir / "queue" / "ringmx.sock"))
+            control.sendall(b"flush\n")
+            mx.process.send_signal(signal.SIGCONT)
+            assert control.recv(1000)
+        wait_for(lambda: len(backend.to(RECIPIENTS[0])) == MANY, "all of them")
+        assert mx.terminate() == 0
+
+
 def warned_once_over_a_restart():
     with Rig() as rig, Backend(answers) as backend:
         rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{backend.port}",
@@ -102,6 +149,10 @@ def quarantined(shards):
         assert mx.terminate() == 0
 
 
+answers.busy = True
+reason_is_kept()
+warning_takes_no_turn()
+answers.busy = True
 for count in (1, 4):
     given_up(count)
     quarantined(count)

@@ -9,7 +9,7 @@ import re
 import smtplib
 
 from backend import Backend
-from rig import BIN, DOMAIN, Rig, wait_for
+from rig import BIN, DOMAIN, Rig, free_port, wait_for
 
 POSTMASTER = f"post@{DOMAIN}"
 NAMES = ["no", "evil", "other", "post", "ok"]
@@ -137,6 +137,34 @@ def refused_digest():
         assert mx.terminate() == 0
 
 
+def alias_is_told_of():
+    """Taken before quarantine was chosen: who asked whether an alias was expanded is told so, once,
+    though its member is refused; the alias is none of the others, who are waited for."""
+    answers.refuse_postmaster = False
+    port = free_port()
+    with Rig() as rig:
+        (rig.dir / "aliases").write_text(f"list: {RECIPIENTS[0]}\n")
+        settings = {"relayhost": f"[127.0.0.1]:{port}", "mydestination": f"mx.{DOMAIN}",
+                    "alias_maps": f"hash:{rig.dir}/aliases",
+                    "local_recipient_maps": f"hash:{rig.dir}/aliases", **FAST}
+        rig.configure([], **settings)
+        mx = rig.ringmx()
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            smtp.sendmail("someone@sender.example", [f"list@mx.{DOMAIN}"], "Subject: x\r\n\r\n",
+                          rcpt_options=["NOTIFY=SUCCESS"])
+        assert mx.terminate() == 0
+        rig.configure([], ringmx_bounce="quarantine", **settings)
+        with Backend(answers, port=port) as backend:
+            mx = rig.ringmx()
+            wait_for(lambda: queue_ids(rig), "the hold")
+            wait_for(lambda: backend.messages, "the notice")
+            assert len(mx.lines(f"to=<{RECIPIENTS[0]}>.*bounced")) == 1
+            assert b"Action: expanded" in backend.to("someone@sender.example")[0]["body"]
+            assert mx.terminate() == 0
+            assert len(backend.messages) == 1
+
+
+alias_is_told_of()
 for count in (1, 4):
     every_message_once(count)
 started_daily()
