@@ -18,7 +18,8 @@ namespace {
 
 constexpr Duration time_max = seconds(INT32_MAX);
 constexpr uint64_t bounce_size_max = 10U << 20;  // a notice is made in memory
-constexpr uint64_t segment_bytes_min = 64ULL << 10, segment_bytes_max = 1ULL << 30;
+// In a smaller one a chunk of a body (limits::body_block_bytes) has no room.
+constexpr uint64_t segment_bytes_min = 128ULL << 10, segment_bytes_max = 1ULL << 30;
 constexpr uint64_t queue_bytes_max = 1ULL << 50;
 constexpr uint64_t body_cache_min = 1ULL << 20;  // a few dozen bodies under way at once
 constexpr uint32_t shards_max = 1024;

@@ -67,6 +67,7 @@ Spool::Spool(const SpoolSettings& settings, io::Loop& loop, const SegmentFiles& 
   cold.stream = queue::Stream::cold;
   cold_ = std::make_unique<queue::Journal>(cold, pool, cold_port_, index_, buffer(4), buffer(5));
   journal_->use_cold(*cold_);
+  MX_ASSERT(journal_->chunk_bytes_max() >= limits::body_block_bytes);
   mail_port_.journal = journal_.get();
   bulk_port_.journal = bulk_.get();
   cold_port_.journal = cold_.get();

@@ -386,7 +386,10 @@ TEST(Load, QueueSizesAreChecked) {
   EXPECT_TRUE(refuses(minimal + "ringmx_shards = 9\n", "holds 64 segments"));
   EXPECT_TRUE(load_text(minimal + "ringmx_shards = 8\n").settings);
   EXPECT_TRUE(load_text(minimal + "ringmx_segment_size = 131072\n").settings);
-  EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 65536\n", "more than 8192 segments"));
+  EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 65536\n", "ringmx_segment_size"));
+  EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 131072\n"
+                                "ringmx_queue_size_limit = 2147483648\n",
+                      "more than 8192 segments"));
   EXPECT_TRUE(refuses(minimal + "ringmx_segment_size = 1000000\n", "must be a power of two"));
   EXPECT_TRUE(refuses(minimal + "message_size_limit = 1073741825\n", "message_size_limit"));
   EXPECT_TRUE(refuses(minimal + "minimal_backoff_time = 5000\n", "minimal_backoff_time"));
