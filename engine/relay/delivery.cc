@@ -527,6 +527,13 @@ void Outbound::delivery_over(Connection& c) {
     attempt_over(c.info, c.worst.view(), c.null_sender);
     release_message(c);
   } else {
+    // Why some of it waits is known here only.
+    if (!again && !c.worst.empty()) {
+      const bool known = spool_.journal().mark_deferred(
+          left.id, left.next_attempt, left.attempts,
+          c.worst.view().substr(0, limits::defer_reason_bytes_max), loop_.now());
+      MX_ASSERT(known || spool_.journal().failed());
+    }
     const bool keep = c.message_slot != not_in_memory &&
                       spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
     const Mask own = again ? Mask{1} << c.destination.index : Mask{0};

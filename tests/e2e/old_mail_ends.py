@@ -5,7 +5,6 @@ reason, also when another next hop took the rest; a warning costs a message no t
 ringmx_bounce = quarantine nothing goes to a sender who may be forged."""
 
 import email
-import re
 import signal
 import smtplib
 import socket
@@ -83,7 +82,7 @@ def reason_is_kept():
         with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
             smtp.sendmail(SENDER, [RECIPIENTS[0], RECIPIENTS[2]], "Subject: about-two\r\n\r\nx\r\n")
         end = wait_for(lambda: reports(backend), "the end")[0].get_payload()[1].get_payload()
-        assert re.search("451 4.3.0|temporarily suspended", str(end[1])), end[1].as_string()
+        assert "451 4.3.0" in str(end[1]), end[1].as_string()
         assert len(other.messages) == 1
         assert mx.terminate() == 0
 
