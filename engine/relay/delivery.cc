@@ -35,8 +35,8 @@ void Outbound::restore(const queue::RecoveredMessage& message) {
 }
 
 size_t Outbound::waiting() const {
-  size_t count =
-      incoming_.size() + schedule_.ready_count() + schedule_.deferred_count() + route_reads_.used();
+  size_t count = incoming_.size() + undecided_.size() + schedule_.ready_count() +
+                 schedule_.deferred_count() + route_reads_.used();
   for (const auto& d : destinations_) {
     count += d->retries.size();
     for (const auto* list : d->works) count += list->size();
@@ -388,7 +388,7 @@ void Outbound::send_pieces(Connection& c, bool last) {
   loop_.ring.sendmsg(c.fd.get(), &c.message, connections_.op(op_send, c.slot));
 }
 
-// The message of a connection that went before anything was tried is the next one again.
+// The message is the next one again: nothing was tried, or what is left may go on at once.
 void Outbound::put_back(Connection& c) {
   const bool obeyed = obey_wish(c.info);
   const bool keep = !obeyed && c.message_slot != not_in_memory &&
@@ -425,6 +425,7 @@ void Outbound::shed_memory() {
 // Records the outcome for each recipient of the transaction and goes on to the next one.
 void Outbound::transaction_over(Connection& c) {
   const bool closed = c.client.need() == Need::closed;
+  queue::MessageInfo left;
   // The server closed a connection that had been idle, or after a transaction of this delivery:
   // nothing was tried, and it is not the message's fault. What goes back has come on by then, so
   // that this ends.
@@ -439,8 +440,11 @@ void Outbound::transaction_over(Connection& c) {
     if (c.lane->backend->heard(loop_.now())) went_up(c.destination, *c.lane->backend);
     c.client.finish();
     ++c.transactions;
-    if (!spool_.journal().keeps_marks()) return put_back(c);  // else all go twice
-    if (next_transaction(c)) return;
+    // Without marks all that is sent now would be sent again.
+    if (!spool_.journal().keeps_marks() && c.failed_recipients == 0 &&
+        spool_.index().find(c.info.id, left))
+      return put_back(c);
+    if (spool_.journal().keeps_marks() && next_transaction(c)) return;
   }
   delivery_over(c);
 }

@@ -70,7 +70,7 @@ class NextHop {
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }  // 0: none
   bool is_full() const { return limit() != 0 && connections() >= limit(); }
-  // Shards that have connections or work, and those of them that are hungry.
+  // Shards that have connections or work that found none, and those of them that are hungry.
   void set_user(bool is) { users_.fetch_add(is ? 1 : -1, std::memory_order_relaxed); }
   void set_hungry(bool is);
   // Of the connections that there are now, each user's part; may be 0.

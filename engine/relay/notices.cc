@@ -343,10 +343,15 @@ Addressed Notices::compose(Job& job) {
 // Writes notices until one has to wait for the journal, or all are durable.
 void Notices::go_on(Job& job, uint32_t slot) {
   for (; job.notice < job.notices.size(); ++job.notice) {
+    const Notice& next = job.notices[job.notice];
+    const auto is_untold = [&](uint32_t row) { return bool{job.untold[row]}; };
+    if (next.copy && std::ranges::any_of(next.rows, is_untold)) continue;  // it comes with these
     const Addressed addressed = job.posting.open() ? Addressed::ok : compose(job);
     if (addressed == Addressed::tempfail) {
-      log_.line("bounce", "warning: {}: a notice to {} has to wait: a table can't be asked",
-                queue::to_text(job.info.id).view(), observe::Peer{job.notices[job.notice].to});
+      const Notice& notice = job.notices[job.notice];
+      log_.line("bounce", "warning: {}: a notice to {} {}: a table can't be asked",
+                queue::to_text(job.info.id).view(), observe::Peer{notice.to},
+                notice.copy ? "is dropped" : "has to wait");
       waits(job);
     } else if (addressed == Addressed::limit) {
       drop(job, "its address can't be expanded (virtual_alias_maps, alias_maps)");

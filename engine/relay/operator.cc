@@ -14,6 +14,7 @@ void Outbound::flush() {
   schedule_.wake_all();
   for (const auto& d : destinations_)
     if (!takes_schedule(*d) && !d->lanes.up()) route_anew(*d);
+  for (const queue::Turn& turn : std::exchange(undecided_, {})) schedule_.add_ready(turn);
   probe_now();
 }
 
@@ -86,6 +87,7 @@ void Outbound::drop_stale_turns() {
   };
   const auto turn_is_stale = [&](const queue::Turn& t) { return is_stale(t.id, t.attempts); };
   schedule_.erase_if(is_stale);
+  std::erase_if(undecided_, turn_is_stale);
   for (const auto& d : destinations_) {
     std::erase_if(d->retries, turn_is_stale);
     for (auto* list : d->works)

@@ -56,6 +56,7 @@ void Outbound::pump() {
   notices_.pump();
   take_notices();
   if (!shutting_down_ && spool_.journal().keeps_marks()) {
+    decide();
     route_waiting();
     for (const auto& d : destinations_) pump(*d);
   }

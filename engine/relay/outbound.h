@@ -147,7 +147,7 @@ class Outbound final : public queue::Readers {
     uint32_t version = 0;  // of the hop's backends, that lanes are of
     uint32_t delivering = 0;
     bool fresh_turn = true;
-    // Has connections or work; has work and less than its share of the connections.
+    // Has connections, or work that found none; has less than its share of them.
     bool uses = false, hungry = false;
   };
   // A message's commit being read back to route it.
@@ -197,6 +197,8 @@ class Outbound final : public queue::Readers {
   Destination* find_destination(const policy::Route& route);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();
+  Mask up_mask() const;
+  void decide();
   bool read_to_route(const queue::Turn& turn);
   void on_route_read(const io::Completion& completion);
   void dispatch(const queue::MessageInfo& info, const Work& work, Bytes envelope);
@@ -263,7 +265,9 @@ class Outbound final : public queue::Readers {
   policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
   queue::Schedule schedule_;
-  std::deque<Work> incoming_;  // not routed yet
+  std::deque<Work> incoming_;          // not routed yet
+  std::deque<queue::Turn> undecided_;  // for several next hops, of which none was up
+  Mask up_before_ = 0;                 // those that were, when that was last seen to
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::map<std::string, Destination*, std::less<>> named_;  // next hops of transport_maps
   Destination* relay_ = nullptr;                            // of class relay, and of all others

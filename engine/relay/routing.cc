@@ -15,8 +15,6 @@ namespace {
 
 using Kind = policy::Route::Kind;
 constexpr uint32_t not_in_memory = UINT32_MAX;
-// So soon the backends of a next hop may be known.
-constexpr Duration next_hop_look = seconds(5);
 
 }  // namespace
 
@@ -38,12 +36,18 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   // The old next hop may be dead for good.
   for (const auto& d : destinations_)
     if (moved || (other_routes && !d->lanes.up())) route_anew(*d);
+  if (moved || other_routes) up_before_ = 0;
 }
 
-// What waits for it.
+// What waits for it. What has to be read for that comes behind new mail.
 void Outbound::route_anew(Destination& d) {
   for (auto* list : d.works) {
-    incoming_.insert(incoming_.end(), list->begin(), list->end());
+    for (const Work& work : *list) {
+      if (work.message_slot != not_in_memory)
+        incoming_.push_back(work);
+      else
+        schedule_.add_ready({work.id, work.attempts});
+    }
     list->clear();
   }
   for (const queue::Turn& turn : std::exchange(d.retries, {})) schedule_.add_ready(turn);
@@ -67,6 +71,22 @@ void Outbound::set_next_hops() {
   default_->hop.set_limits(settings.limits(settings.default_class_by_relay));
   relay_->hop.set_limits(settings.limits(!settings.relay_class_by_smtp));
   for (const auto& d : destinations_) set_lanes(*d);
+}
+
+Outbound::Mask Outbound::up_mask() const {
+  Mask up = 0;
+  for (const auto& d : destinations_)
+    if (d->lanes.up()) up |= Mask{1} << d->index;
+  return up;
+}
+
+// Mail for several next hops of which none was up: one may be now.
+void Outbound::decide() {
+  if (undecided_.empty()) return;
+  const Mask up = up_mask();
+  if ((up & ~up_before_) != 0)
+    for (const queue::Turn& turn : std::exchange(undecided_, {})) schedule_.add_ready(turn);
+  up_before_ = up;
 }
 
 // nullptr: there are too many.
@@ -233,8 +253,8 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
   }
   if (chosen != nullptr && several && !chosen->lanes.up()) {
     // With one that is dead it would wait until its end, though another may be up in a moment.
-    const Duration wait = chosen->lanes.empty() ? next_hop_look : settings_->queue.minimal_backoff;
-    schedule_.defer({work.id, work.attempts}, loop_.now() + wait);
+    if (undecided_.empty()) up_before_ = up_mask();
+    undecided_.push_back({work.id, work.attempts});
     if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
     return;
   }
