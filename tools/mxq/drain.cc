@@ -101,6 +101,18 @@ class Marks final : private queue::Device {
   std::optional<queue::Journal> journal_;
 };
 
+// 0 or an errno. A first interrupt does not break it off.
+int connect_to(int fd, const addrinfo& to) {
+  if (::connect(fd, to.ai_addr, to.ai_addrlen) == 0) return 0;
+  if (errno != EINTR) return errno;
+  pollfd waits{fd, POLLOUT, 0};
+  while (::poll(&waits, 1, -1) < 0)
+    if (errno != EINTR || interrupts() > 1) return errno;
+  int why = 0;
+  socklen_t length = sizeof why;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &length) == 0 ? why : errno;
+}
+
 // One SMTP session with the other MTA, blocking.
 class Session {
  public:
@@ -114,8 +126,8 @@ class Session {
     int why = 0;
     for (const addrinfo* at = found; at && !fd_; at = at->ai_next) {
       fd_ = io::Fd(::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      if (fd_ && ::connect(fd_.get(), at->ai_addr, at->ai_addrlen) == 0) break;
-      why = errno;
+      why = fd_ ? connect_to(fd_.get(), *at) : errno;
+      if (why == 0) break;
       fd_.reset();
     }
     ::freeaddrinfo(found);
@@ -260,8 +272,9 @@ class Drain {
     while (!left.empty()) {
       const size_t count = left.size();
       transaction(message, envelope, *content, left);
-      if (left.size() == count) break;
+      if (left.size() == count || interrupts() > 1) break;
     }
+    if (interrupts() > 1) failed_ += left.size();
     result_.recipients_left += failed_;
     if (failed_ == 0 && before > 0) {
       ++result_.messages;
