@@ -4,7 +4,7 @@ how many messages share a flush?
 
   slow_flush.py [--flush-us N] [--journals 1,4,16] [--sessions N] [--messages N] [--length N]
                 [--rate N] [--alone-rate N] [--alone] [--flush each|together]
-                [--directory DIR]
+                [--segment MIB] [--directory DIR]
 
 With --directory the queue is put there instead, on a device as it is (a real drive, or a guest's
 disk whose flush is slow); its flush time is what the bare loop says.
@@ -61,7 +61,7 @@ def journals_alone(queue, journals, rate, flush):
 
 def measure(options, journals):
     with Rig() as rig:
-        segment = 16 << 20
+        segment = options.segment << 20
         segments = max(32, 7 * journals + 2 + 16)
         queue = rig.dir / "queue"
         disk = None
@@ -116,6 +116,7 @@ arguments.add_argument("--sessions", type=int, default=500)
 arguments.add_argument("--messages", type=int, default=30_000)
 arguments.add_argument("--length", type=int, default=4096)
 arguments.add_argument("--rate", type=int, default=0)
+arguments.add_argument("--segment", type=int, default=16)
 arguments.add_argument("--alone-rate", type=int, default=200)
 arguments.add_argument("--alone", action="store_true")
 arguments.add_argument("--flush", choices=("each", "together"), default="each")
