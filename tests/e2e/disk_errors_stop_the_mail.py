@@ -31,14 +31,18 @@ def deliver_one(mx):
         return client.say("Subject: x\r\n\r\nx\r\n.")
 
 
+def configure(rig, port, **more):
+    rig.configure(relayhost=f"[127.0.0.1]:{port}", ringmx_segment_size=4 << 20,
+                  ringmx_queue_size_limit=96 << 20, ringmx_shards=2,
+                  ringmx_queue_sync="fdatasync", **more)
+
+
 def failing(kind):
     with Rig() as rig:
         disk = VolatileDisk(rig.dir / "disk", rig.dir / "queue")
         port = free_port()
         try:
-            rig.configure(relayhost=f"[127.0.0.1]:{port}", ringmx_segment_size=4 << 20,
-                          ringmx_queue_size_limit=96 << 20, ringmx_shards=2,
-                          ringmx_queue_sync="fdatasync")
+            configure(rig, port)
             disk.up(failing=kind)
             mx = rig.ringmx()
             assert load(rig, 200)["accepted"] == 200
@@ -76,10 +80,8 @@ def delivery(goes_on):
         disk = VolatileDisk(rig.dir / "disk", rig.dir / "queue")
         port = free_port()
         try:
-            rig.configure(relayhost=f"[127.0.0.1]:{port}", ringmx_segment_size=4 << 20,
-                          ringmx_queue_size_limit=96 << 20, ringmx_shards=2,
-                          ringmx_queue_sync="fdatasync", minimal_backoff_time="1s",
-                          maximal_backoff_time="1s", queue_run_delay="1s")
+            configure(rig, port, minimal_backoff_time="1s", maximal_backoff_time="1s",
+                      queue_run_delay="1s")
             disk.up(failing="flush")
             mx = rig.ringmx()
             assert load(rig, 200)["accepted"] == 200

@@ -98,7 +98,7 @@ def a_reply_that_drips():
         handler.rfile.readline()
         for _ in range(200):
             handler.connection.sendall(b"2")
-            time.sleep(0.1)  # the drip
+            time.sleep(0.1)  # what is tested: bytes that come, and no reply
 
     with Rig() as rig, Backend() as backend:
         backend.scripts = [drips]

@@ -53,6 +53,25 @@ struct Disk final : Device, SegmentReader {
   uint32_t drop_offset = UINT32_MAX;  // writes to there don't arrive, and nothing is said
 };
 
+// The completion of what `device` has under way; false when that is nothing.
+template <typename Pending>
+bool report(Pending& device, Journal& journal, bool well) {
+  switch (std::exchange(device.pending, Disk::Pending::none)) {
+    case Disk::Pending::none:
+      return false;
+    case Disk::Pending::write:
+      journal.on_write(well ? device.length : -5);
+      break;
+    case Disk::Pending::flush:
+      journal.on_flush(well ? 0 : -5);
+      break;
+    case Disk::Pending::read:
+      journal.on_read_back(well ? device.length : -5);
+      break;
+  }
+  return true;
+}
+
 struct Rig {
   explicit Rig(Disk& on, uint32_t reserve = 5, uint64_t epoch = 77)
       : disk(on),
@@ -71,22 +90,7 @@ struct Rig {
   Rig& operator=(const Rig&) = delete;
 
   // One completion; false when nothing is under way.
-  bool complete(bool well = true) {
-    switch (std::exchange(disk.pending, Disk::Pending::none)) {
-      case Disk::Pending::none:
-        return false;
-      case Disk::Pending::write:
-        journal.on_write(well ? disk.length : -5);
-        break;
-      case Disk::Pending::flush:
-        journal.on_flush(well ? 0 : -5);
-        break;
-      case Disk::Pending::read:
-        journal.on_read_back(well ? disk.length : -5);
-        break;
-    }
-    return true;
-  }
+  bool complete(bool well = true) { return report(disk, journal, well); }
   void settle() {
     for (int i = 0; i < 1000; ++i) {
       journal.pump(now);

@@ -54,20 +54,7 @@ struct Streams {
   };
   MutableBytes buffer(size_t i) { return {memory + i * buffer_bytes, buffer_bytes}; }
   static bool complete(Port& port, Journal& journal, bool well = true) {
-    switch (std::exchange(port.pending, Disk::Pending::none)) {
-      case Disk::Pending::none:
-        return false;
-      case Disk::Pending::write:
-        journal.on_write(well ? port.length : -5);
-        break;
-      case Disk::Pending::flush:
-        journal.on_flush(well ? 0 : -5);
-        break;
-      case Disk::Pending::read:
-        journal.on_read_back(well ? port.length : -5);
-        break;
-    }
-    return true;
+    return report(port, journal, well);
   }
   void settle_mail() {
     do mail.pump(now);
