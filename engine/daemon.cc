@@ -113,7 +113,7 @@ class Daemon {
   bool dsync_ = false;
   std::unique_ptr<spool::FlushGroup> flushes_;  // none: each journal flushes for itself
   std::unique_ptr<relay::NextHops> next_hops_;
-  std::unique_ptr<relay::Lookups> lookups_;
+  std::vector<std::unique_ptr<relay::Lookups>> lookups_;
   std::unique_ptr<session::ClientTable> clients_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::atomic<bool> all_shards_run_ = false;    // shards_ is complete
@@ -348,11 +348,12 @@ bool Daemon::open_control() {
                   relay.default_port},
       random_u64());
   next_hops_->on_change([this] { wake_shards(); });
-  relay::NextHop* const relay_hop = next_hops_->get(relay.relay_hosts, true);
-  next_hops_->get(relay.default_hosts, true);
-  lookups_ = std::make_unique<relay::Lookups>(*next_hops_, log_->make_stream());
+  for (const auto* hosts : {&relay.relay_hosts, &relay.default_hosts})
+    if (!hosts->empty()) next_hops_->get(*hosts, true);
+  for (uint32_t i = 0; i < limits::lookup_threads; ++i)
+    lookups_.push_back(std::make_unique<relay::Lookups>(*next_hops_, log_->make_stream()));
   control_ = std::make_unique<shard::Control>(settings().queue.directory, *log_, alarms_, *files_,
-                                              *pool_, *relay_hop, *next_hops_, publisher_, shards_);
+                                              *pool_, *next_hops_, publisher_, shards_);
   const std::string error = control_->bind();
   if (!error.empty()) alarms_.raise(*stream_, "control", error + ": mxq can't be used");
   return true;
@@ -506,7 +507,7 @@ void Daemon::stop() {
   if (control_) control_->stop();
   for (std::thread& thread : threads_) thread.join();
   if (reloader_) reloader_->stop();
-  if (lookups_) lookups_->stop();
+  for (const auto& each : lookups_) each->stop();
   if (segment_maker_.joinable()) segment_maker_.join();
   if (log_) log_->stop();
 }
@@ -531,7 +532,7 @@ int Daemon::run() {
     segment_maker_ = std::thread([this] { make_segments(); });
     say_memory();
     start_reloader();
-    lookups_->start();
+    for (const auto& each : lookups_) each->start();
     close_sandbox();
     serve();
   } else {

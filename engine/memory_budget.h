@@ -25,6 +25,7 @@ struct MemoryBudget {
   uint64_t bodies = 0;           // ringmx_body_cache of all shards, with what belongs to a message
   uint64_t sessions = 0;         // ringmx_max_sessions
   uint64_t connections = 0;      // ringmx_backend_connections, to one next hop
+  uint64_t next_hops = 0;        // where mail goes by the domain of each recipient
   uint64_t notices = 0;          // bounces being written, and what was said in sessions
   uint64_t tables = 0;           // compiled tables, and their next version while it is read
   uint64_t queue_index = 0;      // without the messages
@@ -33,7 +34,8 @@ struct MemoryBudget {
   uint64_t transaction = 0;  // more for a session with as many recipients as are allowed
 
   uint64_t sum() const {
-    return program + buffers + bodies + sessions + connections + notices + tables + queue_index;
+    return program + buffers + bodies + sessions + connections + next_hops + notices + tables +
+           queue_index;
   }
 };
 
@@ -48,13 +50,17 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
       shards * (rings + uint64_t{limits::receive_buffers} * limits::receive_buffer_bytes +
                 7 * batch + limits::journal_chunk_bytes_max +  // the last: what compaction reads
                 limits::log_stream_bytes) +
-      4 * limits::log_stream_bytes;  // the other threads'
+      (3 + limits::lookup_threads) * limits::log_stream_bytes;  // the other threads'
   const uint64_t blocks = r.body_cache_bytes / limits::body_block_bytes;
   budget.bodies = shards * (r.body_cache_bytes + blocks * (sizeof(spool::Message) + 64));
   budget.sessions = r.sessions_max * (limits::session_bytes + 4 * client_entry);
   budget.connections =
       settings.relay.backend_connections *
       uint64_t{limits::connection_bytes + limits::journal_chunk_bytes_max + sizeof(spool::Message)};
+  // The usual few are in the program's part.
+  if (settings.relay.relay_hosts.empty() || settings.relay.default_hosts.empty())
+    budget.next_hops = uint64_t{limits::next_hops_max} *
+                       (limits::next_hop_bytes + shards * limits::destination_bytes);
   budget.notices = shards * limits::notice_jobs_max *
                    (3 * settings.bounces.size_limit + limits::journal_chunk_bytes_max);
   if (settings.bounces.notify_errors != smtp::ErrorClasses{})
@@ -71,10 +77,12 @@ inline std::string to_string(const MemoryBudget& b) {
   const auto mib = [](uint64_t bytes) { return (bytes + (1U << 20) - 1) >> 20; };
   return fmt::format(
       "at most {} MiB (program {}, bodies {}, sessions {}, buffers {}, connections {} a next hop, "
-      "notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB a session in "
+      "next "
+      "hops {}, notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB a "
+      "session in "
       "a transaction with as many recipients as are allowed",
       mib(b.sum()), mib(b.program), mib(b.bodies), mib(b.sessions), mib(b.buffers),
-      mib(b.connections), mib(b.notices), mib(b.tables), mib(b.queue_index),
+      mib(b.connections), mib(b.next_hops), mib(b.notices), mib(b.tables), mib(b.queue_index),
       limits::queued_message_bytes, b.transaction >> 10);
 }
 

@@ -3,21 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 #include <string_view>
 
 #include "engine/config/load.h"
 
 namespace mx::config {
-
-namespace {
-
-bool same_next_hops(const Settings& a, const Settings& b) {
-  return std::ranges::equal(a.relay.relayhost, b.relay.relayhost, {}, &NextHop::text,
-                            &NextHop::text);
-}
-
-}  // namespace
 
 void report_restart_needed(const Settings& started, const Settings& next,
                            Diagnostics& diagnostics) {
@@ -35,7 +25,6 @@ void report_restart_needed(const Settings& started, const Settings& next,
   check("maillog_file", started.log.maillog_file == next.log.maillog_file);
   check("syslog_name", started.log.syslog_name == next.log.syslog_name);
   check("queue_directory", started.queue.directory == next.queue.directory);
-  check("relayhost", same_next_hops(started, next));
   const LookupSettings& asked = started.relay.lookup;
   const LookupSettings& asks = next.relay.lookup;
   check("ringmx_dns_servers", asked.servers == asks.servers);

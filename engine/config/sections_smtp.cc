@@ -124,11 +124,6 @@ void read_routes(Evaluator& values, RelaySettings& relay) {
   relay.relay_class_by_smtp = !read_transport(values, "relay_transport", relay, relay.relay_hosts);
   relay.default_class_by_relay =
       read_transport(values, "default_transport", relay, relay.default_hosts);
-  const bool missing = relay.relay_hosts.empty() || relay.default_hosts.empty();
-  if (missing && values.list("relayhost").empty())
-    values.error("relayhost",
-                 "is empty, and routing by the domain of each recipient is not built yet: set "
-                 "relayhost = name (by its MX), name:port or [host]:port");
 }
 
 std::optional<IpAddress> bind_address(Evaluator& values, std::string_view name, bool v6) {

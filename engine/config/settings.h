@@ -196,8 +196,8 @@ struct LookupSettings {
 
 struct RelaySettings {
   std::vector<NextHop> relayhost;  // tried in order
-  // Where the classes go: what relay_transport and default_transport name, else relayhost. Never
-  // empty after load().
+  // Where the classes go: what relay_transport and default_transport name, else relayhost. Empty:
+  // by the domain of each recipient.
   std::vector<NextHop> relay_hosts, default_hosts;
   std::string known_ports;     // known_tcp_ports
   uint16_t default_port = 25;  // smtp_tcp_port

@@ -45,6 +45,12 @@ Route said(Route::Kind kind, smtp::EnhancedCode code, std::string_view instead,
   return answer(kind, code, text.empty() ? instead : text);
 }
 
+// Longer than any domain is: it can't be one.
+void set_next_hop(Route& route, std::string_view domain) {
+  if (!route.next_hop.assign(domain))
+    route = answer(Route::Kind::error, {5, 1, 3}, "bad address syntax");
+}
+
 Route by_class(const Policy& policy, const ResolvedAddress& address) {
   switch (address.address_class) {
     case AddressClass::local:
@@ -61,7 +67,8 @@ Route by_class(const Policy& policy, const ResolvedAddress& address) {
   }
   Route route;
   route.relay = address.address_class == AddressClass::relay;
-  route.own = true;
+  route.own = route.by_domain = true;
+  set_next_hop(route, address.domain());
   return route;
 }
 
@@ -97,8 +104,10 @@ Route by_table(const Policy& policy, const ResolvedAddress& address, std::string
   }
   route.own = false;
   // Without one: the domain itself, not relayhost.
-  if (!route.next_hop.assign(next_hop.empty() ? address.domain() : next_hop))
+  route.by_domain = next_hop.empty();
+  if (!route.by_domain && !route.next_hop.assign(next_hop))
     return answer(Route::Kind::retry, {4, 3, 5}, "the next hop in transport_maps is too long");
+  if (route.by_domain) set_next_hop(route, address.domain());
   return route;
 }
 

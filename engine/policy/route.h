@@ -21,9 +21,10 @@ struct Route {
   };
   Kind kind = Kind::hop;
   bool relay = false;       // hop: transport relay; else smtp
-  bool own = false;         // hop: relayhost and the class's next hop count; else next_hop
+  bool own = false;         // hop: the class's next hop and relayhost count, if there is one
+  bool by_domain = false;   // hop: next_hop is the address's domain; else as the table has it
   bool from_table = false;  // transport_maps named the transport
-  FixedText<512> next_hop;  // hop, !own: as the table has it
+  FixedText<512> next_hop;
   smtp::EnhancedCode enhanced;
   FixedText<480> text;  // error, retry, discard: why
 };

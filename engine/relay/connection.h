@@ -59,11 +59,11 @@ struct Outbound::Connection {
   uint32_t lingering_slot = UINT32_MAX;  // given up, but a send of its bytes is still under way
   uint32_t next_recipient = 0;           // all before it were tried in this delivery
   SmallVector<uint64_t, 2> tried;        // a bit a recipient
-  Mask visited = 0;                      // destinations of this attempt
+  std::unique_ptr<Places> visited;       // destinations of this attempt, before this one
   uint16_t tried_before = 0;             // in this attempt, see Work::tried
   bool again = false;                    // there are recipients to try once more, elsewhere
   bool unknown = false;  // there are some that may have been delivered: none goes twice at once
-  Mask elsewhere = 0;    // where other recipients go
+  Places elsewhere;      // where other recipients go
   uint32_t failed_recipients = 0;
   FixedText<256> worst;                // why, for the journal
   SmallVector<uint32_t, 8> positions;  // recipient indexes of the transaction

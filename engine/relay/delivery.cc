@@ -17,7 +17,6 @@ namespace {
 using Need = smtp::Client::Need;
 constexpr uint32_t not_in_memory = UINT32_MAX;
 constexpr Duration lease_retry = milliseconds(100);
-constexpr Duration recovery_look = seconds(5);
 
 FixedText<256> cut_reason(std::string_view text) {
   FixedText<256> out;
@@ -65,7 +64,7 @@ bool Outbound::take_work(Destination& d, Work& work) {
   if (d.fresh_turn || d.fresh.empty()) {
     std::optional<queue::Turn> turn;
     if (!d.waited.empty()) {
-      work = d.waited.front();
+      work = std::move(d.waited.front());
       d.waited.pop_front();
       return true;
     }
@@ -81,7 +80,7 @@ bool Outbound::take_work(Destination& d, Work& work) {
     }
   }
   if (d.fresh.empty()) return false;
-  work = d.fresh.front();
+  work = std::move(d.fresh.front());
   d.fresh.pop_front();
   return true;
 }
@@ -90,7 +89,8 @@ bool Outbound::take_work(Destination& d, Work& work) {
 // half of the turns from the first moment on.
 void Outbound::let_wait(Destination& d) {
   if (d.waited.empty()) return d.waited.swap(d.fresh);
-  d.waited.insert(d.waited.end(), d.fresh.begin(), d.fresh.end());
+  d.waited.insert(d.waited.end(), std::move_iterator(d.fresh.begin()),
+                  std::move_iterator(d.fresh.end()));
   d.fresh.clear();
 }
 
@@ -107,16 +107,12 @@ void Outbound::arm_schedule() {
   // Mail to be routed waits for no next hop; what is read now leads here again.
   if (!single_ && route_reads_.used() == 0)
     if (const auto at = schedule_.next_due(loop_.now())) consider(*at);
-  for (const auto& d : destinations_) {
+  if (may_decide_ && !undecided_.empty()) consider(next_decision_);
+  for (Destination* const d : active_) {
     if (!d->again.empty()) consider(std::max(loop_.now() + lease_retry, d->hop.next_delivery()));
     std::optional<Instant> at = due(*d);
     if (!at) continue;
-    // While the next hop is down, the timer of its backends is the only one, and who finds one up
-    // wakes all shards. This is for what nobody looks after (is_watched()).
-    if (!d->lanes.up()) {
-      consider(loop_.now() + recovery_look);
-      continue;
-    }
+    if (!d->lanes.up()) continue;  // see pump_active()
     // Work that found no connection though it is time: other shards have them all, or one is
     // probing. With connections of our own under way, their completions lead here again.
     if (*at <= loop_.now()) {
@@ -136,12 +132,12 @@ void Outbound::assign(Connection& c) {
       if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
       continue;
     }
-    begin_delivery(c, work);
+    begin_delivery(c, std::move(work));
     if (c.busy) return;
   }
 }
 
-void Outbound::begin_delivery(Connection& c, const Work& work) {
+void Outbound::begin_delivery(Connection& c, Work work) {
   ++c.destination.delivering;
   ++c.lane->busy;
   ++c.deliveries;
@@ -152,10 +148,10 @@ void Outbound::begin_delivery(Connection& c, const Work& work) {
   c.next_recipient = 0;
   c.tried.clear();
   c.tried.resize((c.info.recipient_count + 63U) / 64U);
-  c.visited = work.visited | Mask{1} << c.destination.index;
+  c.visited = std::move(work.visited);
   c.tried_before = work.tried;
   c.again = c.unknown = false;
-  c.elsewhere = 0;
+  c.elsewhere.clear();
   c.failed_recipients = 0;
   c.worst.clear();
   c.message_slot = work.message_slot;
@@ -219,11 +215,20 @@ void Outbound::on_read(Connection& c, int result) {
 }
 
 // The message stays in the queue; a person has to look.
+void Outbound::damaged(const queue::MessageInfo& info, std::string_view what) {
+  tell_damage(info.id, what);
+  attempt_over(info, what, false);
+}
+
+void Outbound::tell_damage(queue::MessageId id, std::string_view what) {
+  alarms_.raise(log_, "queue-damaged",
+                fmt::format("message {}: {}", queue::to_text(id).view(), what));
+}
+
 void Outbound::damaged(Connection& c, std::string_view what) {
-  const queue::MessageIdText id = queue::to_text(c.info.id);
-  alarms_.raise(log_, "queue-damaged", fmt::format("message {}: {}", id.view(), what));
+  tell_damage(c.info.id, what);
   c.failed_recipients = c.info.pending_count;
-  c.elsewhere = 0;
+  c.elsewhere.clear();
   const bool fits = c.worst.assign(what.substr(0, c.worst.capacity()));
   MX_ASSERT(fits);
   const bool in_dialogue = c.client.need() != Need::ready;
@@ -335,7 +340,7 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
       settle_local(c.info, i, recipient.address, route);
       if (route.kind == policy::Route::Kind::retry) c.worst = cut_reason(route.text.view());
     } else if (to != &c.destination) {
-      c.elsewhere |= Mask{1} << to->index;
+      if (!contains(c.elsewhere, to->number)) c.elsewhere.push_back(to->number);
     } else {
       if (first) {
         relay = route.relay;
@@ -395,8 +400,7 @@ void Outbound::put_back(Connection& c) {
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
   if (!obeyed)
     c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
-                                    c.info.attempts, c.tried_before,
-                                    c.visited & ~(Mask{1} << c.destination.index)});
+                                    c.info.attempts, c.tried_before, std::move(c.visited)});
   if (keep)
     c.message_slot = not_in_memory;
   else
@@ -406,6 +410,8 @@ void Outbound::put_back(Connection& c) {
 
 void Outbound::end_delivery(Connection& c) {
   c.busy = false;
+  c.visited.reset();
+  activate(c.destination);
   --c.destination.delivering;
   --c.lane->busy;
   c.destination.hop.delivered(loop_.now());
@@ -513,20 +519,26 @@ bool Outbound::report_success(Connection& c, uint32_t position) {
   return true;
 }
 
+// Where the rest of a message's recipients go: to a next hop that is up, or that may be when it has
+// been looked up.
+Destination* Outbound::next_place(const Connection& c) const {
+  Destination* next = nullptr;
+  for (const uint32_t number : c.elsewhere) {
+    if (c.visited != nullptr && contains(*c.visited, number)) continue;
+    Destination* const d = find(number);
+    if (d == nullptr) continue;
+    if (d->lanes.up()) return d;
+    if (d->is_new()) next = d;
+  }
+  return next;
+}
+
 // All that goes to this next hop has been tried: the message goes on to another, is done, or waits.
 void Outbound::delivery_over(Connection& c) {
   queue::MessageInfo left;
-  Destination* next = nullptr;
   const bool there = spool_.index().find(c.info.id, left);
   const bool again = c.again && there && !c.unknown;
-  if (again) {
-    next = &c.destination;
-  } else if (there) {
-    for (const auto& d : destinations_) {
-      const Mask own = Mask{1} << d->index;
-      if ((c.elsewhere & ~c.visited & own) != 0 && d->lanes.up()) next = d.get();
-    }
-  }
+  Destination* const next = again ? &c.destination : there ? next_place(c) : nullptr;
   if (next == nullptr) {
     attempt_over(c.info, c.worst.view(), c.null_sender);
     release_message(c);
@@ -540,10 +552,14 @@ void Outbound::delivery_over(Connection& c) {
     }
     const bool keep = c.message_slot != not_in_memory &&
                       spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
-    const Mask own = again ? Mask{1} << c.destination.index : Mask{0};
+    if (!again) {
+      if (c.visited == nullptr) c.visited = std::make_unique<Places>();
+      c.visited->push_back(c.destination.number);
+    }
     (again ? next->again : next->fresh)
         .push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
-                    again ? c.lane->backend->number() : uint16_t{0}, c.visited & ~own});
+                    again ? c.lane->backend->number() : uint16_t{0}, std::move(c.visited)});
+    activate(*next);
     if (keep)
       c.message_slot = not_in_memory;
     else

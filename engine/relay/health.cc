@@ -10,27 +10,24 @@
 namespace mx::relay {
 namespace {
 
-constexpr Duration address_look = seconds(5);
+constexpr Duration address_look = seconds(5), others_look = seconds(5);
+// Between two looks at all of them, for each.
+constexpr Duration look_spacing{20};
 
 }  // namespace
 
 // The next hop's backends as this shard may use them.
 void Outbound::set_lanes(Destination& d) {
-  d.version = d.hop.version();
+  const uint32_t before = std::exchange(d.version, d.hop.version());
   const config::RelaySettings& relay = settings_->relay;
   d.lanes.set(*d.hop.backends(), relay.ipv4, relay.ipv6,
               [&](Lane& gone) { alarms_.clear(log_, alarm_of(*gone.backend)); });
   if (d.lanes.up() || d.hop.refuses()) alarms_.clear(log_, alarm_of(d));
-  if (d.hop.refuses()) return route_anew(d);  // to its bounce
+  // To its bounce, or to wait for any that it may go to.
+  if (d.hop.refuses() || (before == 0 && d.version != 0 && !d.lanes.up())) route_anew(d);
+  if (d.hop.refuses()) return;
   const bool unknown = d.lanes.empty() && d.hop.trouble() == nullptr;
   arm_health(loop_.now() + (unknown ? address_look : Duration{}));
-}
-
-// Mail for it goes by what the configuration says, not by what an address happens to lead to: its
-// backends are looked after whether or not there is any.
-bool Outbound::is_watched(const Destination& d) const {
-  return &d == relay_ || &d == default_ ||
-         std::ranges::any_of(named_, [&](const auto& named) { return named.second == &d; });
 }
 
 // Work waits: a backend whose time has come is probed, whoever has its timer.
@@ -44,36 +41,47 @@ void Outbound::probe_due(Destination& d) {
 // The health timer: what has to be done now, and when to look again.
 void Outbound::look_after_backends() {
   if (shutting_down_) return;
-  const Duration interval = settings_->relay.check_interval;
+  looked_after_ = loop_.now();
+  if (std::exchange(probe_all_, false))
+    for (const auto& d : destinations_)
+      for (const auto& lane : d->lanes.all()) lane->backend->probe_now(loop_.now(), this);
   for (const auto& d : destinations_) {
-    if (d->lanes.empty() && !d->hop.refuses()) {
-      if (d->hop.version() > 0 && work_waits(*d)) no_backends(*d);
-      arm_health(loop_.now() + address_look);
+    const bool mail = d->has_work() || (takes_schedule(*d) && work_waits(*d));
+    if (d->watched || mail) look_after(*d, mail);
+  }
+}
+
+void Outbound::look_after(Destination& d, bool mail) {
+  const Duration interval = settings_->relay.check_interval;
+  if (d.lanes.empty() && !d.hop.refuses()) {
+    if (!d.is_new() && mail) no_backends(d);
+    arm_health(loop_.now() + address_look);
+  }
+  // Another shard may have found it down, and its alarm been cleared by what we had seen before.
+  if (d.told && !d.lanes.empty() && !d.lanes.up() && !alarms_.is_raised(alarm_of(d)))
+    went_down(d, *d.lanes.all()[0]->backend, "it is down");
+  for (const auto& lane : d.lanes.all()) {
+    Backend& backend = *lane->backend;
+    std::optional<Backend::Period> period;
+    const bool room = connections_.used() < connections_.limit();
+    if (!backend.up()) {
+      // With mail that waits it is probed whoever has its timer, but not by all at once.
+      const bool ours = backend.is_timed_by(this);
+      if ((ours || mail) && room) period = backend.lease_probe(loop_.now());
+      if (ours && !period && backend.state() == Backend::State::down)
+        arm_health(std::max(backend.probe_at(), loop_.now() + milliseconds(100)));
+      if (!ours && mail) arm_health(loop_.now() + others_look);
+      if (!ours && interval.us > 0 && d.watched) arm_health(loop_.now() + interval);
+    } else if (interval.us > 0 && d.watched) {
+      if (room) period = backend.lease_check(loop_.now(), interval);
+      arm_health(std::max(backend.silent_since() + interval, loop_.now() + seconds(1)));
     }
-    if (!is_watched(*d)) continue;
-    // Another shard may have found it down, and its alarm been cleared by what we had seen before.
-    if (!d->lanes.empty() && !d->lanes.up() && !alarms_.is_raised(alarm_of(*d)))
-      went_down(*d, *d->lanes.all()[0]->backend, "it is down");
-    for (const auto& lane : d->lanes.all()) {
-      Backend& backend = *lane->backend;
-      std::optional<Backend::Period> period;
-      const bool room = connections_.used() < connections_.limit();
-      if (!backend.up()) {
-        const bool ours = backend.is_timed_by(this);
-        if (ours && room) period = backend.lease_probe(loop_.now());
-        if (ours && !period && backend.state() == Backend::State::down)
-          arm_health(std::max(backend.probe_at(), loop_.now() + milliseconds(100)));
-        if (!ours && interval.us > 0) arm_health(loop_.now() + interval);
-      } else if (interval.us > 0) {
-        if (room) period = backend.lease_check(loop_.now(), interval);
-        arm_health(std::max(backend.silent_since() + interval, loop_.now() + seconds(1)));
-      }
-      if (period) open(*d, *lane, *period, true);
-    }
+    if (period) open(d, *lane, *period, true);
   }
 }
 
 void Outbound::no_backends(Destination& d) {
+  if (!d.told) return;
   const auto trouble = d.hop.trouble();
   alarms_.raise(log_, alarm_of(d),
                 fmt::format("{}: {}; mail waits in the queue", d.hop.name(),
@@ -81,6 +89,7 @@ void Outbound::no_backends(Destination& d) {
 }
 
 void Outbound::arm_health(Instant at) {
+  at = std::max(at, looked_after_ + look_spacing * std::ssize(destinations_));
   if (shutting_down_ || (health_timer_.armed && health_timer_.deadline <= at)) return;
   loop_.timers.arm(health_timer_, at);
 }
@@ -96,6 +105,7 @@ std::string Outbound::alarm_of(const Backend& backend) {
 
 // Another shard may have found it up meanwhile, or down again: what holds at the end is said.
 void Outbound::went_down(Destination& d, const Backend& backend, std::string_view why) {
+  if (!d.told) return;  // a domain that mail is returned to
   if (d.lanes.all().size() > 1) {
     alarms_.raise(log_, alarm_of(backend),
                   fmt::format("{}{}", why, d.lanes.up() ? "; others have its mail" : ""));

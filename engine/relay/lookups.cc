@@ -40,9 +40,9 @@ void Lookups::stop() {
   thread_.join();
 }
 
-void Lookups::look_up(const std::vector<NextHop*>& due) {
+void Lookups::look_up(const std::vector<NextHops::Pointer>& due) {
   std::vector<std::unique_ptr<Lookup>> lookups;
-  for (const NextHop* hop : due)
+  for (const auto& hop : due)
     lookups.push_back(std::make_unique<Lookup>(hop->hosts(), hop->ordered(),
                                                next_hops_.lookup_settings(), next_hops_.self()));
   while (!stopping_) {
@@ -88,23 +88,24 @@ std::vector<dns::Answer> Lookups::ask(const std::vector<dns::Question>& question
 }
 
 void Lookups::finish(NextHop& hop, const Targets& targets) {
-  uint32_t& failures = failures_[&hop];
+  uint32_t& failures = hop.lookups().failures;
   Duration wait = std::clamp(targets.ttl, ttl_min, ttl_max);
   failures = targets.list.empty() ? failures + 1 : 0;
   if (failures > 0)
     wait = targets.code.status == 5
                ? retry_refused
                : std::min(retry_first * (int64_t{1} << std::min(failures - 1, 5U)), retry_last);
-  next_hops_.looked_up(hop, io::now() + wait);
   if (hop.take(targets) && !targets.list.empty())
     log_.line("smtp", "next hop {}: {}", hop.name(), text_of(hop));
   std::string warning = targets.list.empty() ? targets.why : targets.warning;
-  if (!warning.empty() && warning != said_[&hop]) {
+  std::string& said = hop.lookups().said;
+  if (!warning.empty() && warning != said) {
     const bool old = targets.list.empty() && !hop.backends()->empty();
     log_.line("smtp", "warning: next hop {}: {}{}", hop.name(), observe::Peer{warning},
               old ? "; what was known stays in use" : "");
   }
-  said_[&hop] = std::move(warning);
+  said = std::move(warning);
+  next_hops_.looked_up(hop, io::now() + wait);  // from here on another thread may have it
 }
 
 }  // namespace mx::relay

@@ -22,17 +22,21 @@ Candidate candidate_of(const Target& target) {
 
 }  // namespace
 
+std::string name_of(const std::vector<config::NextHop>& hosts) {
+  std::string name;
+  for (const config::NextHop& host : hosts) name += (name.empty() ? "" : ", ") + host.text;
+  return name;
+}
+
 NextHop::NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t connections_max,
                  uint64_t seed)
     : hosts_(std::move(hosts)),
+      name_(name_of(hosts_)),
       ordered_(ordered),
       seed_(seed),
       backends_(std::make_shared<const Backends>()) {
   backend_limits_.connections_max = connections_max;
-  for (const config::NextHop& host : hosts_) {
-    name_ += (name_.empty() ? "" : ", ") + host.text;
-    has_names_ |= !host.is_address;
-  }
+  for (const config::NextHop& host : hosts_) has_names_ |= !host.is_address;
 }
 
 bool NextHop::take(const Targets& targets) {

@@ -30,6 +30,9 @@ namespace mx::relay {
 using Backends = std::vector<std::shared_ptr<Backend>>;
 using BackendList = std::shared_ptr<const Backends>;
 
+// What the next hop of these hosts is called: they, as they are tried.
+std::string name_of(const std::vector<config::NextHop>& hosts);
+
 class NextHop {
  public:
   // `ordered`: hosts are tried as listed; else they share the load.
@@ -44,6 +47,13 @@ class NextHop {
   void set_backends(const std::vector<Candidate>& found);
   // main.cf names it: what a look-up says for good may be a slip there, and bounces nothing.
   void set_configured() { configured_ = true; }
+  bool is_configured() const { return configured_; }
+  // The look-up thread's that has it just now: failures in a row, and the last warning.
+  struct Lookups {
+    uint32_t failures = 0;
+    std::string said;
+  };
+  Lookups& lookups() { return lookups_; }
 
   // Why there are no backends; nullptr: there are, or nothing is known yet. Status 5: mail for it
   // can't be delivered.
@@ -93,6 +103,7 @@ class NextHop {
   std::vector<config::NextHop> hosts_;
   std::string name_;
   bool ordered_, has_names_ = false;
+  Lookups lookups_;
   // under the mutex
   mutable std::mutex mutex_;
   BackendLimits backend_limits_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 
 #include "engine/io/clock.h"
 #include "proto/base/assert.h"
@@ -10,6 +11,10 @@
 namespace mx::relay {
 namespace {
 constexpr uint64_t seed_step = uint64_t{1} << 32;  // each backend takes one of its own
+constexpr size_t crowd = limits::next_hops_max / 8 * 7;
+constexpr size_t batch_max = 64;  // looked up at once
+constexpr Instant forever{INT64_MAX};
+constexpr Duration forget_pause = seconds(1);  // with none to spare, they are not gone through
 }  // namespace
 
 NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t seed)
@@ -19,46 +24,73 @@ NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t se
       self_(std::move(self)),
       seed_(seed) {}
 
-NextHop* NextHops::get(const std::vector<config::NextHop>& hosts, bool configured) {
-  std::string name;
-  for (const config::NextHop& host : hosts) name += (name.empty() ? "" : ", ") + host.text;
+NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool configured) {
+  const std::string name = name_of(hosts);
   const std::lock_guard lock(mutex_);
   const auto found = hops_.find(name);
   if (found != hops_.end()) {
     if (configured) found->second.hop->set_configured();
-    return found->second.hop.get();
+    return found->second.hop;
   }
-  if (hops_.size() == limits::next_hops_max) return nullptr;
+  if (hops_.size() >= limits::next_hops_max && io::now() >= forget_again_ &&
+      forget_unused(forever) == 0)
+    forget_again_ = io::now() + forget_pause;
+  if (hops_.size() >= limits::next_hops_max) return nullptr;
   Entry& entry = hops_[name];
-  entry.hop = std::make_unique<NextHop>(hosts, ordered_, connections_max_, seed_);
+  entry.hop = std::make_shared<NextHop>(hosts, ordered_, connections_max_, seed_);
   seed_ += seed_step;
+  crowded_ = hops_.size() > crowd;
   if (configured) entry.hop->set_configured();
   if (entry.hop->has_names())
-    news_.notify_all();
+    news_.notify_one();
   else
     entry.hop->take(Lookup(hosts, ordered_, lookup_, self_).result());
-  return entry.hop.get();
+  return entry.hop;
 }
 
-std::vector<const NextHop*> NextHops::all() const {
+// Under the mutex: those due until then that no shard has, and only here could one be given them.
+size_t NextHops::forget_unused(Instant due) {
+  const size_t count = std::erase_if(hops_, [&](const auto& each) {
+    const Entry& entry = each.second;
+    return entry.hop.use_count() == 1 && !entry.hop->is_configured() && entry.due <= due;
+  });
+  crowded_ = hops_.size() > crowd;
+  return count;
+}
+
+std::vector<std::shared_ptr<const NextHop>> NextHops::all() const {
   const std::lock_guard lock(mutex_);
-  std::vector<const NextHop*> out;
-  for (const auto& [name, entry] : hops_) out.push_back(entry.hop.get());
+  std::vector<std::shared_ptr<const NextHop>> out;
+  for (const auto& [name, entry] : hops_) out.push_back(entry.hop);
   return out;
 }
 
-std::vector<NextHop*> NextHops::wait_for_due(const std::atomic<bool>& stop) {
+std::vector<NextHops::Pointer> NextHops::wait_for_due(const std::atomic<bool>& stop) {
   std::unique_lock lock(mutex_);
   while (true) {
     const Instant now = io::now();
     Instant next = now + seconds(3600);
-    std::vector<NextHop*> due;
-    for (const auto& [name, entry] : hops_) {
-      if (!entry.hop->has_names()) continue;
-      if (entry.due <= now) due.push_back(entry.hop.get());
-      next = std::min(next, entry.due);
+    forget_unused(now);
+    std::vector<Entry*> due;
+    for (auto& [name, entry] : hops_) {
+      if (!entry.hop->has_names() || entry.looking) continue;
+      if (entry.due <= now)
+        due.push_back(&entry);
+      else
+        next = std::min(next, entry.due);
     }
-    if (!due.empty() || stop) return due;
+    if (!due.empty() || stop) {
+      const size_t count = std::min(due.size(), batch_max);
+      std::ranges::partial_sort(due, due.begin() + static_cast<std::ptrdiff_t>(count), {},
+                                [](const Entry* entry) { return entry->due; });
+      std::vector<Pointer> out;
+      for (Entry* const entry : std::span(due).first(count)) {
+        entry->looking = true;
+        out.push_back(entry->hop);
+      }
+      if (due.size() > count) news_.notify_one();
+      return out;
+    }
     news_.wait_for(lock, std::chrono::microseconds((next - now).us));
   }
 }
@@ -73,6 +105,7 @@ void NextHops::looked_up(const NextHop& hop, Instant again) {
   const auto found = hops_.find(hop.name());
   MX_ASSERT(found != hops_.end());
   found->second.due = again;
+  found->second.looking = false;
 }
 
 }  // namespace mx::relay

@@ -1,9 +1,9 @@
-// engine/relay/next_hops.h - all next hops of the process: those of the configuration and those
-// that transport_maps names, each with its state over all shards.
+// engine/relay/next_hops.h - all next hops of the process: those of the configuration, those that
+// transport_maps names, and the domains that mail goes to, each with its state over all shards.
 //
-// Made when a route first leads there, never freed; at most limits::next_hops_max. Names are looked
-// up by the look-up thread (lookups.h), addresses at once. Threads: all functions from any thread,
-// but wait_for_due() and looked_up() from one, on_change() before the shards run.
+// Made when a route first leads there; one that no shard has any more is forgotten, unless main.cf
+// names it. At most limits::next_hops_max. Names are looked up by the look-up threads (lookups.h),
+// addresses at once. Threads: all functions from any thread, but on_change() before the shards run.
 #pragma once
 
 #include <atomic>
@@ -21,30 +21,42 @@ namespace mx::relay {
 
 class NextHops {
  public:
+  using Pointer = std::shared_ptr<NextHop>;
+
   NextHops(const config::RelaySettings& settings, Self self, uint64_t seed);
 
   // Called when mail that waits may find a way now: wakes all shards.
   void on_change(std::function<void()> wake) { wake_ = std::move(wake); }
-  void changed() const {
+  void changed() {
+    changes_.fetch_add(1, std::memory_order_release);
     if (wake_) wake_();
   }
+  // How often that was; what a shard saw before it may be otherwise when this is another.
+  uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
   // The one for these hosts; nullptr when there are too many. `configured`: main.cf names them.
-  NextHop* get(const std::vector<config::NextHop>& hosts, bool configured);
-  std::vector<const NextHop*> all() const;
+  // Shards keep what they are given as long as they have mail for it, or had some lately.
+  Pointer get(const std::vector<config::NextHop>& hosts, bool configured);
+  std::vector<std::shared_ptr<const NextHop>> all() const;
+  // Few are left: shards should give back what they can do without.
+  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
   const config::LookupSettings& lookup_settings() const { return lookup_; }
   const Self& self() const { return self_; }
 
-  // Those that have to be looked up now; waits for one until `stop` and wake_up().
-  std::vector<NextHop*> wait_for_due(const std::atomic<bool>& stop);
+  // Those that have to be looked up now, the most urgent ones first; waits for one until `stop` and
+  // wake_up(). Nobody else gets them before looked_up().
+  std::vector<Pointer> wait_for_due(const std::atomic<bool>& stop);
   void wake_up();
   void looked_up(const NextHop& hop, Instant again);
 
  private:
   struct Entry {
-    std::unique_ptr<NextHop> hop;
-    Instant due;  // to be looked up (again)
+    Pointer hop;
+    Instant due;           // to be looked up (again)
+    bool looking = false;  // that is under way
   };
+  size_t forget_unused(Instant due);
+
   // constant while the shards run
   bool ordered_;
   uint32_t connections_max_;
@@ -56,6 +68,10 @@ class NextHops {
   std::condition_variable news_;
   uint64_t seed_;
   std::map<std::string, Entry> hops_;  // by name
+  Instant forget_again_;               // not before, since none could be forgotten
+  // shared
+  std::atomic<uint64_t> changes_{0};
+  std::atomic<bool> crowded_{false};
 };
 
 }  // namespace mx::relay

@@ -7,6 +7,7 @@
 namespace mx::relay {
 namespace {
 constexpr size_t stale_turns_min = 1000;
+constexpr uint32_t stale_turns_look = 256;  // every so often they are counted
 }  // namespace
 
 // A next hop that is down is probed at once, too, and mail that waits for it is routed anew.
@@ -18,9 +19,9 @@ void Outbound::flush() {
   probe_now();
 }
 
+// At the next look: there may be many who want it.
 void Outbound::probe_now() {
-  for (const auto& d : destinations_)
-    for (const auto& lane : d->lanes.all()) lane->backend->probe_now(loop_.now(), this);
+  probe_all_ = true;
   arm_health(loop_.now());
 }
 
@@ -79,6 +80,7 @@ void Outbound::try_now(const queue::MessageInfo& info) {
 // Each of these leaves the message's earlier turn behind. While a next hop is down none comes up to
 // be dropped, so they are when they are the most: memory follows the messages, not the operator.
 void Outbound::drop_stale_turns() {
+  if (steered_++ % stale_turns_look != 0) return;
   if (waiting() <= 2 * size_t{spool_.index().size()} + stale_turns_min) return;
   const auto is_stale = [&](queue::MessageId id, uint16_t attempts) {
     queue::MessageInfo info;

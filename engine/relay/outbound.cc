@@ -37,16 +37,17 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       route_reads_(route_reads_max),
       notices_(loop, spool, log, counters),
       letters_(loop, spool, log, counters) {
-  destinations_.reserve(limits::next_hops_max);  // one may come while they are gone through
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
   health_timer_.kind = timer_health;
+  idle_timer_.kind = timer_idle;
 }
 
 Outbound::~Outbound() {
   loop_.timers.cancel(schedule_timer_);
   loop_.timers.cancel(sweep_timer_);
   loop_.timers.cancel(health_timer_);
+  loop_.timers.cancel(idle_timer_);
   connections_.each([&](uint32_t, Connection& c) { loop_.timers.cancel(c.timer); });
   route_reads_.each([](uint32_t, RouteRead& read) { std::free(read.window); });
 }
@@ -56,9 +57,10 @@ void Outbound::pump() {
   notices_.pump();
   take_notices();
   if (!shutting_down_ && spool_.journal().keeps_marks()) {
+    look_at_changes();
     decide();
     route_waiting();
-    for (const auto& d : destinations_) pump(*d);
+    pump_active();
   }
   arm_schedule();
 }
@@ -126,6 +128,7 @@ void Outbound::open(Destination& d, Lane& lane, Backend::Period period, bool pro
   c->probe = probe;
   c->counted = !probe;
   c->begun = loop_.now();
+  ++d.connections;
   ++lane.opening;
   counters_.backend_connections.set(connections_.used());
   connect(*c);
@@ -385,6 +388,8 @@ void Outbound::settle(Connection& c) {
   if (c.fd) loop_.ring.close(c.fd.release(), {});
   c.lane->backend->give_back(c.ready_once);
   if (c.counted) c.destination.hop.give_back();
+  --c.destination.connections;
+  activate(c.destination);
   connections_.free(c.slot);
   counters_.backend_connections.set(connections_.used());
 }
@@ -419,6 +424,7 @@ void Outbound::on_timer(io::Timer& timer) {
   if (timer.kind == timer_schedule) return;  // pump() follows in this turn
   if (timer.kind == timer_sweep) return sweep();
   if (timer.kind == timer_health) return look_after_backends();
+  if (timer.kind == timer_idle) return look_at_idle();
   Connection& c = connections_.at(timer.slot);
   if (c.closing || has_stalled(c)) return;
   if (c.connecting) {

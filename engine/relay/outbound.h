@@ -31,7 +31,7 @@
 #include "engine/observe/log.h"
 #include "engine/policy/route.h"
 #include "engine/policy/snapshot.h"
-#include "engine/relay/lanes.h"
+#include "engine/relay/destination.h"
 #include "engine/relay/letters.h"
 #include "engine/relay/next_hops.h"
 #include "engine/relay/notices.h"
@@ -55,8 +55,9 @@ inline constexpr uint8_t timer_connection = 32;
 inline constexpr uint8_t timer_schedule = 33;
 inline constexpr uint8_t timer_sweep = 34;
 inline constexpr uint8_t timer_health = 35;
+inline constexpr uint8_t timer_idle = 36;
 constexpr bool is_relay_timer(uint8_t kind) {
-  return kind >= timer_connection && kind <= timer_health;
+  return kind >= timer_connection && kind <= timer_idle;
 }
 
 // Why a message is held: a person or a rule asked for it, or (what the next hop said follows) it
@@ -121,35 +122,6 @@ class Outbound final : public queue::Readers {
 
  private:
   struct Connection;
-  // Positions in destinations_, which has fewer than 64.
-  using Mask = uint64_t;
-  struct Work {  // there may be a million
-    queue::MessageId id;
-    uint32_t message_slot;
-    uint16_t attempts = 0;  // see queue::Turn
-    // The backend (its number) whose answer was "later" in this attempt, or 0: only another one of
-    // the next hop is worth it.
-    uint16_t tried = 0;
-    Mask visited = 0;  // where it has been in this attempt
-  };
-  static_assert(sizeof(Work) <= 24);
-  // A next hop as this shard sees it.
-  struct Destination {
-    Destination(NextHop& next_hop, uint32_t own_index) : hop(next_hop), index(own_index) {}
-    NextHop& hop;
-    uint32_t index;
-    std::deque<Work> fresh;
-    std::deque<queue::Turn> retries;
-    std::deque<Work> waited;  // was new while the next hop was down
-    std::deque<Work> again;   // once more at another backend, in the same attempt
-    std::deque<Work>* const works[3] = {&fresh, &waited, &again};
-    Lanes lanes;
-    uint32_t version = 0;  // of the hop's backends, that lanes are of
-    uint32_t delivering = 0;
-    bool fresh_turn = true;
-    // Has connections, or work that found none; has less than its share of them.
-    bool uses = false, hungry = false;
-  };
   // A message's commit being read back to route it.
   struct RouteRead {
     queue::MessageInfo info;
@@ -180,9 +152,9 @@ class Outbound final : public queue::Readers {
   bool bind_source(int fd, const io::Endpoint& to, const config::RelaySettings& relay);
   // health of backends
   void set_lanes(Destination& d);
-  bool is_watched(const Destination& d) const;
   void probe_due(Destination& d);
   void look_after_backends();
+  void look_after(Destination& d, bool mail);
   void arm_health(Instant at);
   void no_backends(Destination& d);
   void went_down(Destination& d, const Backend& backend, std::string_view why);
@@ -190,18 +162,27 @@ class Outbound final : public queue::Readers {
   std::string alarm_of(const Destination& d) const;
   static std::string alarm_of(const Backend& backend);
   void see_to_hunger(Destination& d, bool scarce);
-  // routes
+  // destinations.cc: next hops that come and go
   void set_next_hops();
   Destination* destination(const std::vector<config::NextHop>& hosts, bool configured);
+  Destination* find(uint32_t number) const;
+  enum class Unusable : uint8_t { domain, syntax, crowd };
+  Destination* find_destination(const policy::Route& route, Unusable& why);
+  Destination* name(const policy::Route& route, std::string key, Unusable& why);
+  void activate(Destination& d);
+  void look_at_changes();
+  void pump_active();
+  void look_at_idle();
+  void drop_idle(bool all);
+  void give_up_dead();
+  // routes
   void route_anew(Destination& d);
-  Destination* find_destination(const policy::Route& route);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();
-  Mask up_mask() const;
   void decide();
-  bool read_to_route(const queue::Turn& turn);
+  void read_to_route(const queue::Turn& turn);
   void on_route_read(const io::Completion& completion);
-  void dispatch(const queue::MessageInfo& info, const Work& work, Bytes envelope);
+  void dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes envelope);
   void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
                     const policy::Route& route);
   // after an attempt
@@ -238,16 +219,19 @@ class Outbound final : public queue::Readers {
   bool may_go_again(const Connection& c) const;
   bool is_noted(queue::MessageId id, uint32_t recipient) const;
   void assign(Connection& c);
-  void begin_delivery(Connection& c, const Work& work);
+  void begin_delivery(Connection& c, Work work);
   void read_record(Connection& c, const queue::Extent& extent);
   void on_read(Connection& c, int result);
   void damaged(Connection& c, std::string_view what);
+  void damaged(const queue::MessageInfo& info, std::string_view what);
+  void tell_damage(queue::MessageId id, std::string_view what);
   bool next_transaction(Connection& c);
   bool backend_takes_eight_bit(Connection& c, const mail::EnvelopeHead& head);
   void choose_recipients(Connection& c, mail::EnvelopeReader& envelope);
   void send_body(Connection& c);
   void send_pieces(Connection& c, bool last);
   void transaction_over(Connection& c);
+  Destination* next_place(const Connection& c) const;
   void delivery_over(Connection& c);
   void record(Connection& c, uint32_t position);
   bool report_success(Connection& c, uint32_t position);
@@ -267,18 +251,25 @@ class Outbound final : public queue::Readers {
   queue::Schedule schedule_;
   std::deque<Work> incoming_;          // not routed yet
   std::deque<queue::Turn> undecided_;  // for several next hops, of which none was up
-  Mask up_before_ = 0;                 // those that were, when that was last seen to
+  bool may_decide_ = false;            // one may be now
+  Instant next_decision_;
   std::vector<std::unique_ptr<Destination>> destinations_;
-  std::map<std::string, Destination*, std::less<>> named_;  // next hops of transport_maps
-  Destination* relay_ = nullptr;                            // of class relay, and of all others
-  Destination* default_ = nullptr;
-  bool single_ = true;  // all mail goes to relay_
+  std::vector<Destination*> active_;
+  uint32_t last_number_ = 0;
+  uint64_t seen_changes_ = 0;  // of next_hops_
+  bool probe_all_ = false;
+  uint32_t steered_ = 0;
+  Instant dropped_, looked_after_;
+  std::map<std::string, Destination*, std::less<>> named_;  // by what a route calls them
+  Destination* relay_ = nullptr;                            // of class relay, and of all others;
+  Destination* default_ = nullptr;                          // none: by the domain of each recipient
+  bool single_ = true;                                      // all mail goes to relay_
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;
   Letters letters_;
   std::map<queue::MessageId, Steer> wishes_;  // for messages that are being tried
-  io::Timer schedule_timer_, sweep_timer_, health_timer_;
+  io::Timer schedule_timer_, sweep_timer_, health_timer_, idle_timer_;
   uint32_t sweep_cursor_ = 0;
   bool shutting_down_ = false;
 };

@@ -15,12 +15,14 @@ namespace {
 
 using Kind = policy::Route::Kind;
 constexpr uint32_t not_in_memory = UINT32_MAX;
+constexpr Duration decide_again = seconds(1);
 
 }  // namespace
 
 void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPointer settings) {
+  const bool first = snapshot_ == nullptr;
   const bool other_routes =
-      snapshot_ != nullptr && snapshot_->policy.transport_maps != snapshot->policy.transport_maps;
+      !first && snapshot_->policy.transport_maps != snapshot->policy.transport_maps;
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
   notices_.set_snapshot(snapshot_, settings_);
@@ -30,21 +32,20 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   const Destination* const was_relay = relay_;
   const Destination* const was_default = default_;
   set_next_hops();
-  const bool moved = was_relay != nullptr && (was_relay != relay_ || was_default != default_);
-  single_ = relay_ == default_ && snapshot_->policy.transport_maps.empty();
-  named_.clear();  // known_tcp_ports may be another
+  const bool moved = !first && (was_relay != relay_ || was_default != default_);
+  single_ = relay_ != nullptr && relay_ == default_ && snapshot_->policy.transport_maps.empty();
   // The old next hop may be dead for good.
   for (const auto& d : destinations_)
     if (moved || (other_routes && !d->lanes.up())) route_anew(*d);
-  if (moved || other_routes) up_before_ = 0;
+  may_decide_ |= moved || other_routes;
 }
 
 // What waits for it. What has to be read for that comes behind new mail.
 void Outbound::route_anew(Destination& d) {
   for (auto* list : d.works) {
-    for (const Work& work : *list) {
+    for (Work& work : *list) {
       if (work.message_slot != not_in_memory)
-        incoming_.push_back(work);
+        incoming_.push_back(std::move(work));
       else
         schedule_.add_ready({work.id, work.attempts});
     }
@@ -54,81 +55,24 @@ void Outbound::route_anew(Destination& d) {
   if (!incoming_.empty()) loop_.run_again();
 }
 
-// Where both classes lead to one next hop, the transport of class relay has its limits.
-void Outbound::set_next_hops() {
-  const config::RelaySettings& settings = settings_->relay;
-  Destination* const relay = destination(settings.relay_hosts, true);
-  Destination* const other = destination(settings.default_hosts, true);
-  if (relay == nullptr || other == nullptr) {
-    log_.line("master", "warning: too many next hops since the start: the old ones stay in use");
-  } else {
-    if (relay_ != nullptr && relay != relay_)
-      alarms_.clear(log_, "next-hop-down");  // the name is another's now
-    relay_ = relay;
-    default_ = other;
-  }
-  MX_ASSERT(relay_ != nullptr && default_ != nullptr);  // the first ones always have room
-  default_->hop.set_limits(settings.limits(settings.default_class_by_relay));
-  relay_->hop.set_limits(settings.limits(!settings.relay_class_by_smtp));
-  for (const auto& d : destinations_) set_lanes(*d);
-}
-
-Outbound::Mask Outbound::up_mask() const {
-  Mask up = 0;
-  for (const auto& d : destinations_)
-    if (d->lanes.up()) up |= Mask{1} << d->index;
-  return up;
-}
-
-// Mail for several next hops of which none was up: one may be now.
+// Mail for several next hops of which none was up: one may be now. Not for each of many that come
+// up one after the other.
 void Outbound::decide() {
+  if (!may_decide_ || loop_.now() < next_decision_) return;
+  may_decide_ = false;
   if (undecided_.empty()) return;
-  const Mask up = up_mask();
-  if ((up & ~up_before_) != 0)
-    for (const queue::Turn& turn : std::exchange(undecided_, {})) schedule_.add_ready(turn);
-  up_before_ = up;
-}
-
-// nullptr: there are too many.
-Outbound::Destination* Outbound::destination(const std::vector<config::NextHop>& hosts,
-                                             bool configured) {
-  NextHop* const hop = next_hops_.get(hosts, configured);
-  if (hop == nullptr) return nullptr;
-  for (const auto& d : destinations_)
-    if (&d->hop == hop) return d.get();
-  static_assert(limits::next_hops_max <= 64);  // bits of a Mask
-  destinations_.push_back(
-      std::make_unique<Destination>(*hop, static_cast<uint32_t>(destinations_.size())));
-  set_lanes(*destinations_.back());
-  return destinations_.back().get();
-}
-
-// nullptr: it can't be used as a next hop.
-Outbound::Destination* Outbound::find_destination(const policy::Route& route) {
-  if (route.own) return route.relay ? relay_ : default_;
-  const std::string_view text = route.next_hop.view();
-  if (const auto found = named_.find(text); found != named_.end()) return found->second;
-  if (named_.size() >= 4 * limits::next_hops_max) named_.clear();
-  const config::RelaySettings& relay = settings_->relay;
-  const auto hosts = config::parse_next_hops(text, relay.default_port, relay.known_ports);
-  Destination* found = nullptr;
-  if (!hosts)
-    log_.line("smtp", "warning: transport_maps: {}", observe::Peer{hosts.error()});
-  else if (!hosts->empty() && (found = destination(*hosts, false)) == nullptr)
-    log_.line("smtp", "warning: transport_maps: more than {} next hops", limits::next_hops_max);
-  if (found != nullptr && found != relay_ && found != default_)
-    found->hop.set_limits(relay.limits(route.relay));
-  named_.emplace(text, found);
-  return found;
+  next_decision_ = loop_.now() + decide_again;
+  for (const queue::Turn& turn : std::exchange(undecided_, {})) schedule_.add_ready(turn);
 }
 
 // Where mail for `address`, in wire form, goes now. *to stays nullptr when no connection is needed.
 policy::Route Outbound::route_of(std::string_view address, Destination** to) {
   maps::KeyText internal;
   policy::Route route;
+  Unusable unusable = Unusable::syntax;
   if (maps::unquote_address(internal, address)) {
     route = policy::route(snapshot_->policy, internal.view());
-    if (route.kind == Kind::hop) *to = find_destination(route);
+    if (route.kind == Kind::hop) *to = find_destination(route, unusable);
     if (*to != nullptr && (*to)->hop.refuses()) {
       const auto trouble = std::exchange(*to, nullptr)->hop.trouble();
       if (trouble != nullptr && trouble->code.status == 5) {
@@ -148,10 +92,13 @@ policy::Route Outbound::route_of(std::string_view address, Destination** to) {
     }
   }
   if (route.kind != Kind::hop) return route;
-  route.kind = Kind::retry;
-  route.enhanced = {4, 3, 5};
+  route.kind = unusable == Unusable::domain ? Kind::error : Kind::retry;
+  route.enhanced =
+      unusable == Unusable::domain ? smtp::EnhancedCode{5, 1, 3} : smtp::EnhancedCode{4, 3, 5};
   const bool fits =
-      route.text.assign("its next hop can't be used: bad syntax, or too many of them");
+      route.text.assign(unusable == Unusable::domain  ? "bad address syntax"
+                        : unusable == Unusable::crowd ? "too many next hops are in use at once"
+                                                      : "its next hop can't be used: bad syntax");
   MX_ASSERT(fits);
   return route;
 }
@@ -160,20 +107,26 @@ policy::Route Outbound::route_of(std::string_view address, Destination** to) {
 // there is to an envelope is seen when it is delivered.
 void Outbound::route_waiting() {
   while (!incoming_.empty()) {
-    const Work work = incoming_.front();
     if (single_) {
-      relay_->fresh.push_back(work);
-    } else if (work.message_slot == not_in_memory) {
-      if (!read_to_route({work.id, work.attempts})) return;
-    } else {
-      queue::MessageInfo info;
-      const spool::Message& message = spool_.messages().at(work.message_slot);
-      if (is_current(work.id, work.attempts, info))
-        dispatch(info, work, {message.envelope.data(), message.envelope.size()});
-      else
-        spool_.forget(work.message_slot);
+      relay_->fresh.push_back(std::move(incoming_.front()));
+      incoming_.pop_front();
+      continue;
     }
+    if (incoming_.front().message_slot == not_in_memory &&
+        route_reads_.used() == route_reads_.limit())
+      return;
+    const Work work = std::move(incoming_.front());
     incoming_.pop_front();
+    if (work.message_slot == not_in_memory) {
+      read_to_route({work.id, work.attempts});
+      continue;
+    }
+    queue::MessageInfo info;
+    const spool::Message& message = spool_.messages().at(work.message_slot);
+    if (is_current(work.id, work.attempts, info))
+      dispatch(info, work.message_slot, {message.envelope.data(), message.envelope.size()});
+    else
+      spool_.forget(work.message_slot);
   }
   if (single_) return;
   while (route_reads_.used() < route_reads_.limit()) {
@@ -183,11 +136,10 @@ void Outbound::route_waiting() {
   }
 }
 
-// False: not now.
-bool Outbound::read_to_route(const queue::Turn& turn) {
-  if (route_reads_.used() == route_reads_.limit()) return false;
+// REQUIRES: a RouteRead is free.
+void Outbound::read_to_route(const queue::Turn& turn) {
   queue::MessageInfo info;
-  if (!is_current(turn.id, turn.attempts, info)) return true;
+  if (!is_current(turn.id, turn.attempts, info)) return;
   const queue::Window window = queue::window_of(info.commit);
   uint32_t slot = 0;
   RouteRead* const read = route_reads_.make(&slot);
@@ -198,7 +150,6 @@ bool Outbound::read_to_route(const queue::Turn& turn) {
   MX_ASSERT(read->window != nullptr);
   loop_.ring.read(spool_.files().fd(info.commit.segment), {read->window, window.length},
                   window.offset, route_reads_.op(op_route, slot));
-  return true;
 }
 
 void Outbound::on_route_read(const io::Completion& completion) {
@@ -214,25 +165,31 @@ void Outbound::on_route_read(const io::Completion& completion) {
                                      spool_.pool().life(read.info.commit.segment),
                                      queue::RecordType::commit, info.id);
     queue::CommitView commit;
-    if (payload && commit.open(*payload))
-      dispatch(info, {info.id, not_in_memory, info.attempts}, commit.envelope());
+    if (!payload)
+      damaged(info, "its commit record does not verify, or can't be read");
+    else if (!commit.open(*payload))
+      damaged(info, "its commit record is malformed");
     else
-      relay_->retries.push_back(
-          {info.id, info.attempts});  // reads it again, and tells of the damage
+      dispatch(info, not_in_memory, commit.envelope());
   }
   std::free(read.window);
 }
 
 // Gives a message to the first of its destinations that is up; if none is, it waits for one.
-void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes bytes) {
+void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes bytes) {
   mail::EnvelopeReader envelope;
   Destination* chosen = nullptr;
   bool several = false;  // next hops
-  const bool readable = envelope.open(bytes);
-  if (readable && envelope.head().held && info.attempts == 0) {
+  const auto forget = [&] {
+    if (message_slot != not_in_memory) spool_.forget(message_slot);
+  };
+  if (!envelope.open(bytes)) {
+    damaged(info, "its envelope is malformed");
+    return forget();
+  }
+  if (envelope.head().held && info.attempts == 0) {
     hold(info);
-    if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
-    return;
+    return forget();
   }
   const auto each_pending = [&](auto&& visit) {
     envelope.rewind();
@@ -240,30 +197,24 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
       if (spool_.index().is_pending(info.id, i) && !is_noted(info.id, i)) visit(i, recipient);
   };
-  if (!readable) {
-    chosen = relay_;  // tells of the damage
-  } else {
-    each_pending([&](uint32_t, const mail::EnvelopeRecipient& recipient) {
-      if (chosen != nullptr && chosen->lanes.up()) return;
-      Destination* to = nullptr;
-      if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
-      several |= to != nullptr && chosen != nullptr && to != chosen;
-      if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
-    });
-  }
+  each_pending([&](uint32_t, const mail::EnvelopeRecipient& recipient) {
+    if (chosen != nullptr && chosen->lanes.up()) return;
+    Destination* to = nullptr;
+    if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
+    several |= to != nullptr && chosen != nullptr && to != chosen;
+    if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
+  });
   if (chosen != nullptr && several && !chosen->lanes.up()) {
     // With one that is dead it would wait until its end, though another may be up in a moment.
-    if (undecided_.empty()) up_before_ = up_mask();
-    undecided_.push_back({work.id, work.attempts});
-    if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
-    return;
+    undecided_.push_back({info.id, info.attempts});
+    return forget();
   }
   if (chosen != nullptr) {
-    if (work.message_slot != not_in_memory)
-      chosen->fresh.push_back(work);
+    if (message_slot != not_in_memory)
+      chosen->fresh.push_back({info.id, message_slot, info.attempts});
     else
-      chosen->retries.push_back({work.id, work.attempts});
-    return;
+      chosen->retries.push_back({info.id, info.attempts});
+    return activate(*chosen);
   }
   FixedText<480> why;
   each_pending([&](uint32_t i, const mail::EnvelopeRecipient& recipient) {
@@ -274,7 +225,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, const Work& work, Bytes 
     if (route.kind == Kind::retry) why = route.text;
   });
   attempt_over(info, why.view(), envelope.head().sender.empty());
-  if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
+  forget();
 }
 
 // A recipient that needs no connection.

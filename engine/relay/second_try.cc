@@ -28,10 +28,10 @@ bool Outbound::take_again(Connection& c) {
       return work.tried != c.lane->backend->number();
     });
     if (at == end) return false;
-    const Work work = *at;
+    Work work = std::move(*at);
     d.again.erase(at);
     if (is_current(work.id, work.attempts, c.info)) {
-      begin_delivery(c, work);
+      begin_delivery(c, std::move(work));
       if (c.busy) return true;
     } else if (work.message_slot != UINT32_MAX) {
       spool_.forget(work.message_slot);
@@ -44,18 +44,18 @@ bool Outbound::take_again(Connection& c) {
 // any more it is new mail, for whom it may be.
 void Outbound::pump_again(Destination& d) {
   for (size_t left = d.again.size(); left > 0 && !d.again.empty(); --left) {
-    const Work work = d.again.front();
+    const uint16_t tried = d.again.front().tried;
     Connection* idle = nullptr;
     bool hope = false;
     for (const auto& lane : d.lanes.all()) {
-      if (lane->backend->number() == work.tried || !lane->backend->up()) continue;
+      if (lane->backend->number() == tried || !lane->backend->up()) continue;
       if (idle = take_idle(*lane); idle != nullptr) break;
       hope |= lane->ready > 0 || lane->hopeful() > 0 || open_connection(d, *lane);
     }
     if (idle == nullptr && hope) return;  // it leads here again
     if (idle == nullptr) {
+      d.fresh.push_front(std::move(d.again.front()));
       d.again.pop_front();
-      d.fresh.push_front(work);
       continue;
     }
     next_work(*idle);

@@ -40,14 +40,13 @@ bool send_all(int client, std::string_view text) {
 
 Control::Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
                  spool::SegmentFiles& files, queue::SegmentPool& pool,
-                 const relay::NextHop& next_hop, const relay::NextHops& next_hops,
-                 const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards)
+                 const relay::NextHops& next_hops, const policy::Publisher& publisher,
+                 std::vector<std::unique_ptr<Shard>>& shards)
     : path_(std::move(queue_directory) + "/ringmx.sock"),
       log_(log.make_stream()),
       alarms_(alarms),
       files_(files),
       pool_(pool),
-      next_hop_(next_hop),
       next_hops_(next_hops),
       publisher_(publisher),
       shards_(shards),
@@ -173,10 +172,10 @@ bool Control::status(int client) {
   for (const Row& row : rows)
     out += fmt::format("{}\"{}\":{}", &row == rows.data() ? "" : ",", row.name, row.sum);
   out += fmt::format(
-      "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},\"next_hop\":{},"
-      "\"next_hop_up\":{},\"next_hops\":[{}],\"snapshots\":{},\"publications\":{},\"tables\":[",
-      shards_.size(), pool_.free_segments(), pool_.free_bytes(), spool::quoted(next_hop_.name()),
-      next_hop_.up(), next_hops(), publisher_.alive(), publisher_.publications());
+      "}},\"shards\":{},\"free_segments\":{},\"free_bytes\":{},{},\"next_hops\":[{}],"
+      "\"snapshots\":{},\"publications\":{},\"tables\":[",
+      shards_.size(), pool_.free_segments(), pool_.free_bytes(), next_hop(), next_hops(),
+      publisher_.alive(), publisher_.publications());
   bool first = true;
   const policy::SnapshotPointer newest = publisher_.newest();  // held while it is walked
   for (const policy::TablePointer& table : newest->tables) {
@@ -195,12 +194,21 @@ bool Control::status(int client) {
   return send_all(client, out + "]}\n");
 }
 
+// Where mail of class relay goes, and whether that is up; null: by the domain of each recipient.
+std::string Control::next_hop() const {
+  const std::string name = relay::name_of(publisher_.newest()->settings->relay.relay_hosts);
+  for (const auto& hop : next_hops_.all())
+    if (!name.empty() && hop->name() == name)
+      return fmt::format("\"next_hop\":{},\"next_hop_up\":{}", spool::quoted(name), hop->up());
+  return "\"next_hop\":null,\"next_hop_up\":null";
+}
+
 // Each next hop with its backends; times in seconds from now.
 std::string Control::next_hops() const {
   using State = relay::Backend::State;
   const Instant now = io::now();
   std::string out;
-  for (const relay::NextHop* hop : next_hops_.all()) {
+  for (const auto& hop : next_hops_.all()) {
     std::string rows;
     for (const auto& backend : *hop->backends()) {
       const State state = backend->state();

@@ -34,9 +34,8 @@ namespace mx::shard {
 class Control {
  public:
   Control(std::string queue_directory, observe::Log& log, observe::Alarms& alarms,
-          spool::SegmentFiles& files, queue::SegmentPool& pool, const relay::NextHop& next_hop,
-          const relay::NextHops& next_hops, const policy::Publisher& publisher,
-          std::vector<std::unique_ptr<Shard>>& shards);
+          spool::SegmentFiles& files, queue::SegmentPool& pool, const relay::NextHops& next_hops,
+          const policy::Publisher& publisher, std::vector<std::unique_ptr<Shard>>& shards);
   ~Control();
   // Makes the socket: from then on clients can connect, and wait. Empty, or why not.
   std::string bind();
@@ -55,6 +54,7 @@ class Control {
   bool take_request(Waiting& client);
   bool serve(int client, std::string_view line);
   bool status(int client);
+  std::string next_hop() const;
   std::string next_hops() const;
   bool list(int client, const Selection& selection);
   bool flush(int client);
@@ -71,7 +71,6 @@ class Control {
   observe::Alarms& alarms_;
   spool::SegmentFiles& files_;
   queue::SegmentPool& pool_;
-  const relay::NextHop& next_hop_;  // of class relay
   const relay::NextHops& next_hops_;
   const policy::Publisher& publisher_;
   std::vector<std::unique_ptr<Shard>>& shards_;

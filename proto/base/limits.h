@@ -85,8 +85,13 @@ inline constexpr uint32_t privileged_paths_max = 256;
 inline constexpr uint32_t alias_depth_max = 100;
 // A recipient or sender that an expansion made, in its quoted form.
 inline constexpr uint32_t envelope_address_bytes_max = 1024;
-// Places that mail goes to: relayhost, and what transport_maps names.
-inline constexpr uint32_t next_hops_max = 64;
+// Places that mail goes to at one time: relayhost, what transport_maps names, domains; and the
+// threads that look their names up.
+inline constexpr uint32_t next_hops_max = 4096;
+inline constexpr uint32_t lookup_threads = 4;
+// What one of them takes, and what of it each shard has.
+inline constexpr uint32_t next_hop_bytes = 2048;
+inline constexpr uint32_t destination_bytes = 4096;
 // Addresses of one of them.
 inline constexpr uint32_t backends_max = 32;
 

@@ -209,9 +209,12 @@ class Ringmx(Process):
             return s.recv(3) != b""
         return False
 
-    def counters(self):
+    def status(self):
         done = self.rig.run(BIN / "mxq", "-c", self.rig.dir, "--status", "--json", check=True)
-        return json.loads(done.stdout)["counters"]
+        return json.loads(done.stdout)
+
+    def counters(self):
+        return self.status()["counters"]
 
     def balance(self):
         """The books must balance (a turn of a shard may be half counted)."""

@@ -116,6 +116,17 @@ void print_backends(const json& hop) {
   }
 }
 
+// Those in trouble first, and no more than a person reads.
+void print_next_hops(const json& hops) {
+  constexpr size_t most = 40;
+  size_t shown = 0;
+  for (const bool up : {false, true})
+    for (const json& hop : hops)
+      if (hop["up"].get<bool>() == up && shown++ < most) print_backends(hop);
+  if (shown > most)
+    std::printf("… and %zu more next hops (mxq --status --json has all)\n", shown - most);
+}
+
 }  // namespace
 
 void print_status(const json& s) {
@@ -123,9 +134,12 @@ void print_status(const json& s) {
     std::printf("%-24s %llu\n", name.c_str(), number(value));
   for (const char* name : {"shards", "free_segments", "free_bytes", "snapshots", "publications"})
     std::printf("%-24s %llu\n", name, number(s[name]));
-  std::printf("%-24s %s (%s)\n", "next_hop", s["next_hop"].get<std::string>().c_str(),
-              s["next_hop_up"].get<bool>() ? "up" : "down");
-  for (const json& hop : s["next_hops"]) print_backends(hop);
+  if (s["next_hop"].is_null())
+    std::printf("%-24s the domain of each recipient\n", "next_hop");
+  else
+    std::printf("%-24s %s (%s)\n", "next_hop", s["next_hop"].get<std::string>().c_str(),
+                s["next_hop_up"].get<bool>() ? "up" : "down");
+  print_next_hops(s["next_hops"]);
   print_conservation(s["counters"]);
   for (const json& table : s["tables"])
     std::printf("table %s: %llu keys, read in %.1f ms\n", table["name"].get<std::string>().c_str(),

@@ -168,9 +168,17 @@ TEST(Load, HowNamesAreLookedUp) {
 }
 
 TEST(Load, RefusesRoutesThatAreNotBuilt) {
-  EXPECT_TRUE(refuses("mydestination =\n", "relayhost: is empty"));
   EXPECT_TRUE(refuses(minimal + "relay_transport = lmtp:unix:/x\n", "main.cf:3: relay_transport"));
   EXPECT_TRUE(refuses(minimal + "default_transport = error:x\n", "main.cf:3: default_transport"));
+}
+
+TEST(Load, WithoutARelayhostMailGoesByTheDomain) {
+  Settings settings = settings_of("mydestination =\n");
+  EXPECT_TRUE(settings.relay.relay_hosts.empty());
+  EXPECT_TRUE(settings.relay.default_hosts.empty());
+  settings = settings_of("mydestination =\nrelay_transport = relay:[192.0.2.1]\n");
+  EXPECT_EQ(settings.relay.relay_hosts.size(), 1U);
+  EXPECT_TRUE(settings.relay.default_hosts.empty());
 }
 
 TEST(Load, RecipientLimitsBelongToTheTransport) {
@@ -403,7 +411,7 @@ TEST(Load, EveryErrorIsReportedInFileOrder) {
   std::string lines;
   for (const Diagnostic& one : result.settings.error())
     if (one.severity == Severity::error) lines += std::to_string(one.line) + " ";
-  EXPECT_EQ(lines, "0 1 2 3 4 ");  // 0: relayhost, which no line sets
+  EXPECT_EQ(lines, "1 2 3 4 ");
 }
 
 TEST(Load, AnErrorInAValueIsReportedOnce) {

@@ -20,7 +20,7 @@ class RouteTest : public testing::Test {
   void table(const std::string& text) {
     inputs_.transport_maps = {{"inline:{" + text + "}", "main.cf", 1}};
   }
-  // "relay own", "smtp [a]:25", "error 5.1.1 text".
+  // "relay own, else relay.tld", "smtp [a]:25", "smtp domain relay.tld", "error 5.1.1 text".
   std::string way(std::string_view address) {
     TableStore tables;
     auto policy = compile(inputs_, tables);
@@ -28,7 +28,10 @@ class RouteTest : public testing::Test {
     const Route route = policy::route(*policy, address);
     if (route.kind == Route::Kind::hop)
       return std::string(route.relay ? "relay " : "smtp ") +
-             (route.own ? "own" : std::string(route.next_hop.view()));
+             (route.own         ? "own, else "
+              : route.by_domain ? "domain "
+                                : "") +
+             std::string(route.next_hop.view());
     const char* const kinds[] = {"", "error", "retry", "discard"};
     return std::string(kinds[static_cast<int>(route.kind)]) + " " +
            std::to_string(route.enhanced.status) + "." + std::to_string(route.enhanced.subject) +
@@ -39,8 +42,8 @@ class RouteTest : public testing::Test {
 };
 
 TEST_F(RouteTest, classes) {
-  EXPECT_EQ(way("a@relay.tld"), "relay own");
-  EXPECT_EQ(way("a@other.tld"), "smtp own");
+  EXPECT_EQ(way("a@relay.tld"), "relay own, else relay.tld");
+  EXPECT_EQ(way("a@other.tld"), "smtp own, else other.tld");
   EXPECT_EQ(way("a@local.tld").substr(0, 11), "error 5.1.1");
   EXPECT_EQ(way("a@virtual.tld").substr(0, 11), "error 5.1.1");
 }
@@ -64,12 +67,12 @@ TEST_F(RouteTest, results) {
     const char *value, *local, *relay;
   };
   for (const Row& row : {
-           Row{":", "error 5.1.1", "relay own"},
+           Row{":", "error 5.1.1", "relay own, else relay.tld"},
            Row{":[h]:26", "error 5.1.1", "relay [h]:26"},
            Row{"relay:[h]", "relay [h]", "relay [h]"},
            Row{"smtp:[h] [i]:26", "smtp [h] [i]:26", "smtp [h] [i]:26"},
-           Row{"smtp:", "smtp local.tld", "smtp relay.tld"},
-           Row{"smtp", "smtp local.tld", "smtp relay.tld"},
+           Row{"smtp:", "smtp domain local.tld", "smtp domain relay.tld"},
+           Row{"smtp", "smtp domain local.tld", "smtp domain relay.tld"},
            Row{"error:", "error 5.0.0 undeliverable", "error 5.0.0 undeliverable"},
            Row{"error:4.7.1 gone", "error 5.7.1 gone", "error 5.7.1 gone"},
            Row{"error:no such", "error 5.0.0 no such", "error 5.0.0 no such"},

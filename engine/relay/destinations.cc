@@ -1,0 +1,224 @@
+// Next hops as this shard sees them: which there are, which have a turn, and which may go.
+
+#include <algorithm>
+
+#include "engine/config/addresses.h"
+#include "engine/dns/name.h"
+#include "engine/relay/connection.h"
+#include "engine/relay/outbound.h"
+#include "proto/base/assert.h"
+#include "proto/base/text.h"
+
+namespace mx::relay {
+namespace {
+
+// How long one that has no mail is kept, how often that is looked at, and how long one has to be
+// down before its mail goes back to the schedule when others need the place.
+constexpr Duration idle_life = seconds(60), idle_look = seconds(10), dead_life = seconds(30);
+constexpr size_t named_max = 2 * limits::next_hops_max;
+
+// The domain of an address is not what a person wrote as a next hop: whatever is in it, it names
+// one host, at the usual port. Nothing: no mail can be sent there.
+std::vector<config::NextHop> hosts_of_domain(std::string_view domain,
+                                             const config::RelaySettings& relay) {
+  std::optional<std::string> host(domain);
+  const bool literal = domain.starts_with('[') && config::parse_address(domain);
+  if (!literal && !is_ascii(domain)) host = dns::ascii_name(domain);
+  if (!host || (!literal && !config::is_valid_hostname(*host))) return {};
+  auto hop = config::parse_next_hop(*host, relay.default_port, relay.known_ports);
+  return hop ? std::vector{std::move(*hop)} : std::vector<config::NextHop>{};
+}
+
+}  // namespace
+
+// Where both classes lead to one next hop, the transport of class relay has its limits.
+void Outbound::set_next_hops() {
+  const config::RelaySettings& settings = settings_->relay;
+  const auto by_class = [&](const std::vector<config::NextHop>& hosts, Destination*& to) {
+    Destination* const found = hosts.empty() ? nullptr : destination(hosts, true);
+    if (found == nullptr && !hosts.empty())
+      log_.line("master", "warning: too many next hops in use: the old one stays");
+    else
+      to = found;
+  };
+  named_.clear();  // known_tcp_ports may be another
+  for (const auto& d : destinations_) d->watched = d->told = false;
+  const Destination* const was_relay = relay_;
+  by_class(settings.relay_hosts, relay_);
+  by_class(settings.default_hosts, default_);
+  if (was_relay != nullptr && relay_ != was_relay)
+    alarms_.clear(log_, "next-hop-down");  // the name is another's now
+  for (Destination* const d : {default_, relay_}) {
+    if (d == nullptr) continue;
+    d->watched = d->told = true;
+    d->hop.set_limits(settings.limits(d == relay_ ? !settings.relay_class_by_smtp
+                                                  : settings.default_class_by_relay));
+    activate(*d);
+  }
+  for (const auto& d : destinations_) set_lanes(*d);
+}
+
+// nullptr: there are too many.
+Destination* Outbound::destination(const std::vector<config::NextHop>& hosts, bool configured) {
+  NextHops::Pointer hop = next_hops_.get(hosts, configured);
+  if (hop == nullptr) {  // what this shard can do without may be enough
+    drop_idle(true);
+    hop = next_hops_.get(hosts, configured);
+  }
+  if (hop == nullptr) return nullptr;
+  for (const auto& d : destinations_)
+    if (d->shared == hop) return d.get();
+  destinations_.push_back(std::make_unique<Destination>(std::move(hop), ++last_number_));
+  Destination& d = *destinations_.back();
+  d.used = loop_.now();
+  set_lanes(d);
+  if (!idle_timer_.armed) loop_.timers.arm(idle_timer_, loop_.now() + idle_look);
+  return &d;
+}
+
+Destination* Outbound::find(uint32_t number) const {
+  const auto found =
+      std::ranges::lower_bound(destinations_, number, {}, [](const auto& d) { return d->number; });
+  return found == destinations_.end() || (*found)->number != number ? nullptr : found->get();
+}
+
+// nullptr: it can't be used as a next hop, and why.
+Destination* Outbound::find_destination(const policy::Route& route, Unusable& why) {
+  Destination* to = route.own ? (route.relay ? relay_ : default_) : nullptr;
+  if (to == nullptr) {
+    // `@`: the same name in transport_maps is a person's.
+    std::string key = route.by_domain ? "@" : "";
+    key += route.by_domain ? lower(route.next_hop.view()) : std::string(route.next_hop.view());
+    if (const auto found = named_.find(key); found != named_.end())
+      to = found->second;
+    else
+      to = name(route, std::move(key), why);
+  }
+  if (to != nullptr) to->used = loop_.now();
+  return to;
+}
+
+Destination* Outbound::name(const policy::Route& route, std::string key, Unusable& why) {
+  const config::RelaySettings& relay = settings_->relay;
+  std::vector<config::NextHop> hosts;
+  if (route.by_domain) {
+    hosts = hosts_of_domain(std::string_view(key).substr(1), relay);
+    why = Unusable::domain;
+  } else if (auto parsed = config::parse_next_hops(key, relay.default_port, relay.known_ports)) {
+    hosts = std::move(*parsed);
+    why = Unusable::syntax;
+  } else {
+    log_.line("smtp", "warning: transport_maps: {}", observe::Peer{parsed.error()});
+    why = Unusable::syntax;
+  }
+  Destination* found = nullptr;
+  if (!hosts.empty()) {
+    found = destination(hosts, false);
+    if (found == nullptr) why = Unusable::crowd;
+  }
+  if (found == nullptr) {
+    if (why == Unusable::crowd)
+      alarms_.raise(log_, "next-hops",
+                    fmt::format("{} are in use: mail for others waits", limits::next_hops_max));
+    return nullptr;
+  }
+  if (found != relay_ && found != default_) {
+    const bool by_relay =
+        !route.own ? route.relay
+                   : (route.relay ? !relay.relay_class_by_smtp : relay.default_class_by_relay);
+    found->hop.set_limits(relay.limits(by_relay));
+  }
+  found->watched |= !route.own;
+  found->told |= !route.own || route.relay;
+  if (named_.size() >= named_max) named_.clear();
+  named_.emplace(std::move(key), found);
+  return found;
+}
+
+// It has something to do.
+void Outbound::activate(Destination& d) {
+  if (!std::exchange(d.active, true)) active_.push_back(&d);
+}
+
+// Backends of some next hops may be others, or up again.
+void Outbound::look_at_changes() {
+  const uint64_t changes = next_hops_.changes();
+  if (changes == std::exchange(seen_changes_, changes)) return;
+  may_decide_ = true;
+  for (const auto& d : destinations_) {
+    if (d->version != d->hop.version()) set_lanes(*d);
+    if (d->has_work()) activate(*d);
+  }
+}
+
+// Each that has something to do has a turn. With a next hop that is down there is nothing to do:
+// the timer of its backends is the only one, and who finds one up wakes all shards.
+void Outbound::pump_active() {
+  for (size_t i = 0; i < active_.size(); ++i) pump(*active_[i]);  // there may come more
+  std::erase_if(active_, [&](Destination* d) {
+    const bool up = d->lanes.up();
+    if (up) d->waits_since = {};
+    if (takes_schedule(*d) || (up && d->has_work())) return false;
+    if (d->has_work()) {
+      if (d->waits_since.us == 0) d->waits_since = loop_.now();
+      arm_health(loop_.now());
+    }
+    see_to_hunger(*d, false);
+    d->active = false;
+    return true;
+  });
+}
+
+// Those that have been idle for a while go; all that are idle, when others need the place.
+void Outbound::drop_idle(bool all) {
+  if (all && std::exchange(dropped_, loop_.now()) == loop_.now()) return;
+  bool any = false;
+  for (const auto& d : destinations_) {
+    if (d.get() == relay_ || d.get() == default_ || d->active || d->has_work()) continue;
+    if (d->connections > 0 || d->used == loop_.now()) continue;
+    d->goes = all || (!d->watched && loop_.now() - d->used >= idle_life);
+    any |= d->goes;
+  }
+  if (!any) return;
+  std::erase_if(named_, [](const auto& each) { return each.second->goes; });
+  std::erase_if(destinations_, [&](const auto& d) {
+    if (!d->goes) return false;
+    alarms_.clear(log_, alarm_of(*d));
+    for (const auto& lane : d->lanes.all()) alarms_.clear(log_, alarm_of(*lane->backend));
+    return true;
+  });
+}
+
+// Others need the place of those that are down: their mail waits in the schedule, like what a
+// backend has put off.
+void Outbound::give_up_dead() {
+  for (const auto& d : destinations_) {
+    const bool dead = d->waits_since.us != 0 && loop_.now() - d->waits_since >= dead_life;
+    if (!dead || d->watched || d->active) continue;
+    const std::string why =
+        fmt::format("delivery temporarily suspended: {} is down", d->hop.name());
+    const auto give_up = [&](queue::MessageId id, uint16_t attempts) {
+      queue::MessageInfo info;
+      if (is_current(id, attempts, info)) go_on(info, why);
+    };
+    for (auto* list : d->works) {
+      for (const Work& work : std::exchange(*list, {})) {
+        if (work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);
+        give_up(work.id, work.attempts);
+      }
+    }
+    for (const queue::Turn& turn : std::exchange(d->retries, {})) give_up(turn.id, turn.attempts);
+    d->waits_since = {};
+  }
+}
+
+void Outbound::look_at_idle() {
+  if (shutting_down_) return;
+  const bool crowded = next_hops_.crowded();
+  if (!crowded) alarms_.clear(log_, "next-hops");
+  if (crowded && spool_.journal().keeps_marks()) give_up_dead();
+  drop_idle(crowded);
+  if (crowded || destinations_.size() > 2) loop_.timers.arm(idle_timer_, loop_.now() + idle_look);
+}
+
+}  // namespace mx::relay
