@@ -16,6 +16,8 @@ namespace {
 // down before its mail goes back to the schedule when others need the place.
 constexpr Duration idle_life = seconds(60), idle_look = seconds(10), dead_life = seconds(30);
 constexpr size_t named_max = 2 * limits::next_hops_max;
+constexpr std::string_view none_is_up =
+    "delivery temporarily suspended: none of its next hops is up";
 
 // The domain of an address is not what a person wrote as a next hop: whatever is in it, it names
 // one host, at the usual port. Nothing: no mail can be sent there.
@@ -169,8 +171,10 @@ void Outbound::pump_active() {
   });
 }
 
-// Those that have been idle for a while go; all that are idle, when others need the place.
+// Those that have been idle for a while go; all that are idle, when others need the place. Which of
+// them undecided mail waits for is not known.
 void Outbound::drop_idle(bool all) {
+  if (!undecided_.empty()) return;
   if (all && std::exchange(dropped_, loop_.now()) == loop_.now()) return;
   bool any = false;
   for (const auto& d : destinations_) {
@@ -192,33 +196,36 @@ void Outbound::drop_idle(bool all) {
 // Others need the place of those that are down: their mail waits in the schedule, like what a
 // backend has put off.
 void Outbound::give_up_dead() {
+  const auto give_up = [&](const queue::Turn& turn, std::string_view why) {
+    queue::MessageInfo info;
+    if (is_current(turn.id, turn.attempts, info)) go_on(info, why);
+  };
   for (const auto& d : destinations_) {
     const bool dead = d->waits_since.us != 0 && loop_.now() - d->waits_since >= dead_life;
     if (!dead || d->watched || d->active) continue;
     const std::string why =
         fmt::format("delivery temporarily suspended: {} is down", d->hop.name());
-    const auto give_up = [&](queue::MessageId id, uint16_t attempts) {
-      queue::MessageInfo info;
-      if (is_current(id, attempts, info)) go_on(info, why);
-    };
     for (auto* list : d->works) {
       for (const Work& work : std::exchange(*list, {})) {
         if (work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);
-        give_up(work.id, work.attempts);
+        give_up({work.id, work.attempts}, why);
       }
     }
-    for (const queue::Turn& turn : std::exchange(d->retries, {})) give_up(turn.id, turn.attempts);
+    for (const queue::Turn& turn : std::exchange(d->retries, {})) give_up(turn, why);
     d->waits_since = {};
   }
+  for (const queue::Turn& turn : std::exchange(undecided_, {})) give_up(turn, none_is_up);
 }
 
 void Outbound::look_at_idle() {
   if (shutting_down_) return;
+  const auto may_go = [&](const auto& d) { return d.get() != relay_ && d.get() != default_; };
   const bool crowded = next_hops_.crowded();
   if (!crowded) alarms_.clear(log_, "next-hops");
   if (crowded && spool_.journal().keeps_marks()) give_up_dead();
   drop_idle(crowded);
-  if (crowded || destinations_.size() > 2) loop_.timers.arm(idle_timer_, loop_.now() + idle_look);
+  if (crowded || std::ranges::any_of(destinations_, may_go))
+    loop_.timers.arm(idle_timer_, loop_.now() + idle_look);
 }
 
 }  // namespace mx::relay

@@ -46,7 +46,8 @@ void Outbound::look_after_backends() {
     for (const auto& d : destinations_)
       for (const auto& lane : d->lanes.all()) lane->backend->probe_now(loop_.now(), this);
   for (const auto& d : destinations_) {
-    const bool mail = d->has_work() || (takes_schedule(*d) && work_waits(*d));
+    const bool mail =
+        d->has_work() || !undecided_.empty() || (takes_schedule(*d) && work_waits(*d));
     if (d->watched || mail) look_after(*d, mail);
   }
 }

@@ -11,15 +11,15 @@
 namespace mx::relay {
 namespace {
 constexpr uint64_t seed_step = uint64_t{1} << 32;  // each backend takes one of its own
-constexpr size_t crowd = limits::next_hops_max / 8 * 7;
-constexpr size_t batch_max = 64;  // looked up at once
+constexpr size_t batch_max = 64;                   // looked up at once
 constexpr Instant forever{INT64_MAX};
 constexpr Duration forget_pause = seconds(1);  // with none to spare, they are not gone through
 }  // namespace
 
-NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t seed)
+NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t seed, uint32_t most)
     : ordered_(settings.ordered),
       connections_max_(settings.backend_connections),
+      most_(most),
       lookup_(settings.lookup),
       self_(std::move(self)),
       seed_(seed) {}
@@ -32,14 +32,13 @@ NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool 
     if (configured) found->second.hop->set_configured();
     return found->second.hop;
   }
-  if (hops_.size() >= limits::next_hops_max && io::now() >= forget_again_ &&
-      forget_unused(forever) == 0)
+  if (hops_.size() >= most_ && io::now() >= forget_again_ && forget_unused(forever) == 0)
     forget_again_ = io::now() + forget_pause;
-  if (hops_.size() >= limits::next_hops_max) return nullptr;
+  if (hops_.size() >= most_) return nullptr;
   Entry& entry = hops_[name];
   entry.hop = std::make_shared<NextHop>(hosts, ordered_, connections_max_, seed_);
   seed_ += seed_step;
-  crowded_ = hops_.size() > crowd;
+  crowded_ = hops_.size() > most_ / 8 * 7;
   if (configured) entry.hop->set_configured();
   if (entry.hop->has_names())
     news_.notify_one();
@@ -54,7 +53,7 @@ size_t NextHops::forget_unused(Instant due) {
     const Entry& entry = each.second;
     return entry.hop.use_count() == 1 && !entry.hop->is_configured() && entry.due <= due;
   });
-  crowded_ = hops_.size() > crowd;
+  crowded_ = hops_.size() > most_ / 8 * 7;
   return count;
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/relay/next_hop.h"
+#include "proto/base/limits.h"
 
 namespace mx::relay {
 
@@ -23,7 +24,8 @@ class NextHops {
  public:
   using Pointer = std::shared_ptr<NextHop>;
 
-  NextHops(const config::RelaySettings& settings, Self self, uint64_t seed);
+  NextHops(const config::RelaySettings& settings, Self self, uint64_t seed,
+           uint32_t most = limits::next_hops_max);
 
   // Called when mail that waits may find a way now: wakes all shards.
   void on_change(std::function<void()> wake) { wake_ = std::move(wake); }
@@ -34,7 +36,7 @@ class NextHops {
   // How often that was; what a shard saw before it may be otherwise when this is another.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
-  // The one for these hosts; nullptr when there are too many. `configured`: main.cf names them.
+  // The one for these hosts; nullptr when there are `most`. `configured`: main.cf names them.
   // Shards keep what they are given as long as they have mail for it, or had some lately.
   Pointer get(const std::vector<config::NextHop>& hosts, bool configured);
   std::vector<std::shared_ptr<const NextHop>> all() const;
@@ -60,6 +62,7 @@ class NextHops {
   // constant while the shards run
   bool ordered_;
   uint32_t connections_max_;
+  size_t most_;
   config::LookupSettings lookup_;
   Self self_;
   std::function<void()> wake_;

@@ -207,6 +207,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, B
   if (chosen != nullptr && several && !chosen->lanes.up()) {
     // With one that is dead it would wait until its end, though another may be up in a moment.
     undecided_.push_back({info.id, info.attempts});
+    arm_health(loop_.now());
     return forget();
   }
   if (chosen != nullptr) {

@@ -47,7 +47,7 @@ def setup(rig, shards):
     own = " ".join([f"d{n}.test" for n in range(COUNT)] +
                    [f"{n}.test" for n in ("dead", "null", "none", "soft", "us", "backup")])
     rig.configure(relayhost="", smtp_tcp_port=port, ringmx_shards=shards,
-                  relay_domains=own, relay_recipient_maps="", mynetworks="127.0.0.0/8", smtputf8_enable="yes",
+                  relay_domains=own, relay_recipient_maps="", smtputf8_enable="yes",
                   ringmx_dns_servers=f"127.0.0.1:{dns.port}", **FAST)
     return dns, port, sinks
 

@@ -119,7 +119,7 @@ void Client::begin_mail() {
   script_.emplace_back(Awaits::mail, line);
   for (uint32_t i = 0; i < count; ++i) {
     made.recipients[i].quiet = null_sender || prng.chance(habits_.never);
-    line = fmt::format("RCPT TO:<{}>", Ledger::address(made, i));
+    line = fmt::format("RCPT TO:<{}>", ledger_.address(made, i));
     if (made.recipients[i].quiet && !null_sender) line += " NOTIFY=NEVER";
     script_.emplace_back(Awaits::rcpt, line);
   }

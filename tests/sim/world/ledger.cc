@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view postmaster = "postmaster@mx.example.test";
 constexpr std::string_view letters_from = "double-bounce@";
 
-constexpr std::string_view domain = "@example.test";
+constexpr std::string_view domain = "example.test";
 constexpr std::string_view mark = "X-Sim: ";
 
 }  // namespace
@@ -17,8 +17,10 @@ std::string Ledger::sender(const Mail& mail) {
   return mail.null_sender ? "" : fmt::format("s{}@src.test", mail.number);
 }
 
-std::string Ledger::address(const Mail& mail, uint32_t recipient) {
-  return fmt::format("u{}.{}{}", mail.number, recipient, domain);
+std::string Ledger::address(const Mail& mail, uint32_t recipient) const {
+  if (domains_ == 0) return fmt::format("u{}.{}@{}", mail.number, recipient, domain);
+  const uint32_t place = (mail.number / 3 + recipient * 7) % domains_;  // neighbours share some
+  return fmt::format("u{}.{}@d{}.{}", mail.number, recipient, place, domain);
 }
 
 Mail& Ledger::make(uint32_t recipients, size_t bytes, bool null_sender, bool eight_bit) {

@@ -57,12 +57,13 @@ struct Mail {
 
 class Ledger {
  public:
-  explicit Ledger(World& world) : world_(world) {}
+  // `domains` > 0: so many domains have the recipients.
+  Ledger(World& world, uint32_t domains) : world_(world), domains_(domains) {}
 
   Mail& make(uint32_t recipients, size_t bytes, bool null_sender, bool eight_bit);
   std::vector<Mail>& mails() { return mails_; }
   static std::string sender(const Mail& mail);
-  static std::string address(const Mail& mail, uint32_t recipient);
+  std::string address(const Mail& mail, uint32_t recipient) const;
 
   void queued_as(std::string_view id, uint32_t mail) { ids_[std::string(id)] = mail; }
   Mail* find_id(std::string_view id);
@@ -106,6 +107,7 @@ class Ledger {
   bool may_come_again(const Delivered& before) const;
 
   World& world_;
+  uint32_t domains_;
   std::vector<Mail> mails_;
   std::map<std::string, uint32_t, std::less<>> ids_;
   std::map<std::string, uint32_t, std::less<>> notice_ids_;

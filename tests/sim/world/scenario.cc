@@ -70,6 +70,11 @@ ShardWeather draw_shard_weather(Prng& prng) {
   w.backend.pipelining = prng.chance(70);
   w.backend.eight_bit = prng.chance(70);
   w.backend.dsn = prng.chance(50);
+  if (prng.chance(25)) {
+    w.domains = any({2, 20, 200});
+    w.next_hops = any({16, 50, 4096, 4096});
+    w.names_fail = any({0, 10, 50});
+  }
   return w;
 }
 
@@ -96,11 +101,15 @@ std::string Scenario::main_cf(uint32_t variant) const {
       "smtpd_relay_restrictions = reject_unauth_destination\nmessage_size_limit = 300000\n"
       "minimal_backoff_time = 60s\nmaximal_backoff_time = 600s\nsyslog_name = postfix\n"
       "smtpd_client_connection_count_limit = 0\n";
-  text += weather_.two_backends && variant != 1 ? "relayhost = [10.0.0.1]:25, [10.0.0.2]:25\n"
-                                                : "relayhost = [10.0.0.1]:25\n";
+  if (weather_.domains == 0 || variant == 1)
+    text += weather_.two_backends && variant != 1 ? "relayhost = [10.0.0.1]:25, [10.0.0.2]:25\n"
+                                                  : "relayhost = [10.0.0.1]:25\n";
   if (weather_.quarantine) text += "ringmx_bounce = quarantine\n";
   if (variant == 2) text += "smtpd_recipient_restrictions = check_recipient_access fail:down\n";
-  if (variant == 3) text += "transport_maps = inline:{example.test=smtp:[10.0.0.2]:25}\n";
+  if (variant == 3)
+    text +=
+        "transport_maps = inline:{{example.test=smtp:[10.0.0.2]:25}, "
+        "{.example.test=smtp:[10.0.0.2]:25}}\n";
   return text;
 }
 
@@ -225,10 +234,38 @@ void Scenario::take_log() {
   }
 }
 
+// What the look-up threads do, by a name server that takes its time and knows each domain's place.
+void Scenario::look_up(relay::NextHops& next_hops) {
+  if (weather_.domains == 0) return;
+  static const std::atomic<bool> now{true};
+  for (const relay::NextHops::Pointer& hop : next_hops.wait_for_due(now))
+    world_.after(world_.up_to(calm_ ? 100'000 : 10'000'000),
+                 [this, life = lives_, &next_hops, hop] {
+                   if (life == lives_ && shard_ != nullptr) answer(next_hops, hop);
+                 });
+}
+
+void Scenario::answer(relay::NextHops& next_hops, const relay::NextHops::Pointer& hop) {
+  relay::Targets targets;
+  if (!calm_ && world_.prng.chance(weather_.names_fail)) {
+    targets.code = {4, 4, 3};
+    targets.why = "the name server does not know now";
+  } else {
+    const auto place = std::hash<std::string>()(hop->name()) % backends_.size();
+    targets.list.push_back({.address = *parse_ip_address(fmt::format("10.0.0.{}", place + 1)),
+                            .port = 25,
+                            .host = "mx.test"});
+  }
+  world_.say("look-up of {}: {}", hop->name(), targets.list.empty() ? "nothing" : "a host");
+  if (hop->take(targets)) next_hops.changed();
+  next_hops.looked_up(*hop, world_.now + (targets.list.empty() ? seconds(5) : seconds(300)));
+}
+
 // Everything is over for this life: is it for the scenario?
 void Scenario::look() {
   world_.after(look_interval, [this] { look(); });
   if (!calm_ || shard_ == nullptr || stopping_) return;
+  if (world_.now - life_since_ < seconds(1)) return;  // what was recovered is not counted yet
   const observe::Counters& counters = shard_->counters();
   if (world_.now - calm_since_ > drain_most)
     world_.wrong(fmt::format("not drained: {} messages, {} recipients held, {} clients",
@@ -271,11 +308,17 @@ void Scenario::live() {
   queue::adopt(recovered, pool);
   observe::Log log("mx", "postfix", "");
   observe::Alarms alarms;
-  relay::NextHops next_hops(snapshots_[0]->settings->relay, {}, world_.prng.next());
+  relay::NextHops next_hops(snapshots_[0]->settings->relay, {}, world_.prng.next(),
+                            weather_.next_hops);
   session::ClientTable clients(200, world_.prng.next());
   const config::Settings& settings = *snapshots_[0]->settings;
-  next_hops.get(settings.relay.relay_hosts, true);
-  next_hops.get(settings.relay.default_hosts, true);
+  for (const auto* hosts : {&settings.relay.relay_hosts, &settings.relay.default_hosts})
+    if (!hosts->empty()) next_hops.get(*hosts, true);
+  next_hops.on_change([this] { post([](shard::Shard&) {}); });
+  world_.on_turn = [this, &next_hops] {
+    take_log();
+    look_up(next_hops);
+  };
   const shard::Shared shared{
       .log = log,
       .alarms = alarms,
@@ -297,6 +340,7 @@ void Scenario::live() {
 
 void Scenario::serve(shard::Shard& shard, observe::Log& log) {
   shard_ = &shard;
+  life_since_ = world_.now;
   log_ = &log;
   const bool last = calm_ || lives_ >= weather_.lives;
   by_power_ = world_.prng.chance(70);

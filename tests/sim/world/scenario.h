@@ -33,6 +33,9 @@ struct ShardWeather {
   uint32_t lives = 3;
   uint32_t operations_a_life = 2000;
   uint32_t orders = 5, outages = 1, clock_jumps = 0, reloads = 1;
+  // Without a relayhost: of recipients; how many next hops there may be; look-ups that fail,
+  // percent.
+  uint32_t domains = 0, next_hops = 4096, names_fail = 0;
   bool two_backends = false, quarantine = false, dsync = false, tables_fail = false;
 };
 ShardWeather draw_shard_weather(Prng& prng);
@@ -86,12 +89,14 @@ class Scenario {
   void check_recovered(const queue::Recovered& recovered);
   std::vector<std::string> held_addresses(const queue::Recovered& recovered);
   void load_snapshots();
+  void look_up(relay::NextHops& next_hops);
+  void answer(relay::NextHops& next_hops, const relay::NextHops::Pointer& hop);
 
   Options options_;
   ShardWeather weather_;
   Report& report_;
   World world_;
-  Ledger ledger_{world_};
+  Ledger ledger_{world_, weather_.domains};
   std::vector<std::unique_ptr<Backend>> backends_;
   std::unique_ptr<spool::SegmentFiles> files_;
   std::vector<policy::SnapshotPointer> snapshots_;
@@ -101,7 +106,7 @@ class Scenario {
   std::string log_text_;
   uint32_t lives_ = 0;
   bool calm_ = false, last_ = false, stopping_ = false, unclean_ = false;
-  Instant calm_since_;
+  Instant calm_since_, life_since_;
   bool by_power_ = false;
 };
 
