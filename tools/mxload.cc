@@ -87,6 +87,9 @@ int main(int argc, char** argv) {
   app.add_option("-t,--to", options.recipient, "recipient address (default: foo@HELO)");
   app.add_option("-r,--recipients", options.recipients, "recipients of each message")
       ->check(CLI::Range(1, 50'000));
+  app.add_option("--domains", options.domains,
+                 "recipients take turns in so many domains: d0.DOMAIN, d1.DOMAIN, …")
+      ->check(CLI::Range(1, 10'000'000));
   app.add_option("--rate", options.rate,
                  "messages a second in all, at random moments (default: as fast as answered)")
       ->check(CLI::Range(1, 1'000'000));

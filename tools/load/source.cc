@@ -84,6 +84,7 @@ Source::Source(const SourceOptions& options, io::Ring ring)
       (options.declare_size ? fmt::format(" SIZE={}", body_.size() + header_about) : "") + "\r\n";
   dialogue_.recipient = options.recipient;
   dialogue_.recipients = options.recipients;
+  dialogue_.domains = options.domains;
   dialogue_.keep_connection = options.keep_connection;
   dialogue_.pipeline = options.pipeline;
 }

@@ -34,7 +34,8 @@ struct SourceOptions {
   uint64_t messages = 1;
   uint64_t body_bytes = 1024;
   uint32_t recipients = 1;
-  uint32_t rate = 0;  // messages a second over all sessions; 0: as fast as they are answered
+  uint32_t domains = 0;  // see Dialogue
+  uint32_t rate = 0;     // messages a second over all sessions; 0: as fast as they are answered
   bool keep_connection = false;
   bool pipeline = false;
   bool declare_size = false;  // SIZE= in MAIL

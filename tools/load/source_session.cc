@@ -2,10 +2,16 @@
 
 namespace mx::load {
 
-void Dialogue::append_recipient(std::string& out, uint32_t index) const {
+void Dialogue::append_recipient(std::string& out, uint64_t message, uint32_t index) const {
   out += "RCPT TO:<";
   if (recipients > 1) out += std::to_string(index + 1);  // as smtp-source -r
-  out += recipient;
+  if (const size_t at = recipient.rfind('@'); domains > 0 && at != std::string::npos) {
+    out.append(recipient, 0, at + 1);
+    out += "d" + std::to_string((message * recipients + index) % domains) + ".";
+    out.append(recipient, at + 1);
+  } else {
+    out += recipient;
+  }
   out += ">\r\n";
 }
 
@@ -15,7 +21,7 @@ void SourceSession::begin(const Dialogue& dialogue) {
   stage = Stage::mail;
   out = dialogue.mail;
   if (!pipelining) return;
-  while (recipients_asked < dialogue.recipients) dialogue.append_recipient(out, recipients_asked++);
+  while (recipients_asked < dialogue.recipients) ask_recipient(dialogue);
   out += dialogue.data;
 }
 
@@ -62,15 +68,18 @@ bool SourceSession::take(const Dialogue& dialogue, const ReplyLine& line, Ended&
 void SourceSession::after_mail(const Dialogue& dialogue, bool good) {
   refused = !good;
   stage = Stage::rcpt;
-  if (good && !pipelining) dialogue.append_recipient(out = {}, recipients_asked++);
+  if (!good || pipelining) return;
+  out.clear();
+  ask_recipient(dialogue);
 }
 
 void SourceSession::after_rcpt(const Dialogue& dialogue, bool good) {
   ++recipients_answered;
   recipients_taken += good;
   if (recipients_answered < dialogue.recipients) {
-    if (!pipelining) dialogue.append_recipient(out = {}, recipients_asked++);
-    return;
+    if (pipelining) return;
+    out.clear();
+    return ask_recipient(dialogue);
   }
   refused = refused || recipients_taken == 0;
   stage = Stage::data;

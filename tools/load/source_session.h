@@ -25,10 +25,12 @@ struct Dialogue {
   std::string ehlo, mail, data = "DATA\r\n", rset = "RSET\r\n", quit = "QUIT\r\n";
   std::string recipient;
   uint32_t recipients = 1;
+  uint32_t domains = 0;  // > 0: recipients take turns in d0.DOMAIN, d1.DOMAIN, …
   bool keep_connection = false;
   bool pipeline = false;
 
-  void append_recipient(std::string& out, uint32_t index) const;
+  // Of message number `message`.
+  void append_recipient(std::string& out, uint64_t message, uint32_t index) const;
 };
 
 enum class Ended : uint8_t { no, accepted, refused };
@@ -61,6 +63,9 @@ struct SourceSession {
   [[nodiscard]] bool take(const Dialogue& dialogue, const ReplyLine& line, Ended& ended);
 
  private:
+  void ask_recipient(const Dialogue& dialogue) {
+    dialogue.append_recipient(out, message, recipients_asked++);
+  }
   void after_mail(const Dialogue& dialogue, bool good);
   void after_rcpt(const Dialogue& dialogue, bool good);
   void after_data(const Dialogue& dialogue, int code, Ended& ended);

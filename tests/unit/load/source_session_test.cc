@@ -52,6 +52,15 @@ TEST_F(SourceSessionTest, SendsOneCommandAfterAnother) {
   EXPECT_EQ(ended_, Ended::accepted);
 }
 
+TEST_F(SourceSessionTest, RecipientsTakeTurnsInDomains) {
+  dialogue_.recipients = 2;
+  dialogue_.domains = 3;
+  session_.message = 4;
+  greet(false);
+  EXPECT_EQ(reply(250), "RCPT TO:<1c@d2.d>\r\n");
+  EXPECT_EQ(reply(250), "RCPT TO:<2c@d0.d>\r\n");
+}
+
 TEST_F(SourceSessionTest, PipelinesWhenOfferedAndAsked) {
   dialogue_.pipeline = true;
   EXPECT_EQ(greet(true), "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
