@@ -83,8 +83,8 @@ maillog_file = {self.folder}/log
         self.sent += count
         wait_until(lambda: self.counter("recipients_sent") >= self.sent, what, 300)
         seconds, used = time.monotonic() - start, cpu(self.process.pid) - before
-        print(f"{what}: {used * 1e6 / count:.1f} us CPU a message, {count / seconds:.0f} messages/s",
-              flush=True)
+        print(f"{what}: {used * 1e6 / count:.1f} us CPU a message, "
+              f"{count / seconds:.0f} messages/s", flush=True)
 
     def stop(self):
         self.process.terminate()
