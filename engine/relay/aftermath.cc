@@ -99,6 +99,11 @@ void Outbound::take_notices() {
       const bool known = spool_.journal().mark_warned(cause.id, loop_.now());
       MX_ASSERT(known || spool_.journal().failed());
     }
+    if (cause.damaged) tell_damage(cause.id, "it can't be read back from the queue");
+    if (cause.unreadable && cause.expired && spool_.index().find(cause.id, info)) {
+      if (!obey_wish(info)) hold(info, damaged_reason);
+      continue;
+    }
     if (cause.hold && spool_.index().find(cause.id, info)) {
       if (!obey_wish(info)) quarantine(info, cause.why);
       continue;

@@ -133,10 +133,13 @@ void Notices::on_read(const io::Completion& completion) {
   if (!payload) {
     log_.line("bounce", "warning: {}: can't be read back from the queue for a notice",
               queue::to_text(job.info.id).view());
-    return finish(job, slot);
-  }
-  if (job.extent_type == queue::RecordType::commit) {
-    if (!take_commit(job, *payload)) return finish(job, slot);
+    if (job.extent_type == queue::RecordType::commit) return unreadable(job, slot);
+    job.content.clear();  // its sender is told without it
+    job.chunk = static_cast<uint32_t>(job.chunks.size());
+    job.content_is_lost = job.cause.damaged = true;
+  } else if (job.extent_type == queue::RecordType::commit) {
+    mail::EnvelopeReader envelope;
+    if (!take_commit(job, *payload) || !envelope.open(job.envelope)) return unreadable(job, slot);
     plan(job);
   } else {
     job.content += as_text(*payload);
@@ -144,6 +147,13 @@ void Notices::on_read(const io::Completion& completion) {
   }
   job.window.reset();
   read_on(job, slot);
+}
+
+// Nobody knows whose mail it is. When it is too old a person has to look, and nothing else is left
+// to do with it.
+void Notices::unreadable(Job& job, uint32_t slot) {
+  job.cause.damaged = job.cause.unreadable = true;
+  finish(job, slot);
 }
 
 bool Notices::take_commit(Job& job, Bytes payload) {
@@ -328,9 +338,10 @@ Addressed Notices::compose(Job& job) {
   report.delay_warning = bounces.delay_warning;
   report.lifetime = bounces.queue_lifetime;
   report.recipients = reported;
-  report.content_is_whole = notice.whole;
-  report.content = notice.whole ? std::string_view(job.content)
-                                : mail::header_lines(job.content, bounces.size_limit);
+  const bool whole = notice.whole && !job.content_is_lost;
+  report.content_is_whole = whole;
+  report.content =
+      whole ? std::string_view(job.content) : mail::header_lines(job.content, bounces.size_limit);
   // A backend that refuses 8-bit mail would refuse this, too.
   if (settings_->relay.eight_bit_bounce && !is_ascii(report.content)) {
     report.content_is_whole = false;

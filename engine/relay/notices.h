@@ -73,6 +73,8 @@ struct NoticeCause {
   bool told = false;        // ended: all that were to be told are
   bool warned = false;      // ended: of the delay, at least one is
   bool hold = false;        // ended: it is to be held
+  bool damaged = false;     // ended: some of it can't be read back
+  bool unreadable = false;  // … not even its envelope
 };
 
 class Notices {
@@ -135,6 +137,7 @@ class Notices {
     uint32_t chunk = 0;
     bool reading = false;
     std::string content;
+    bool content_is_lost = false;  // can't be read back
     // writing
     Posting posting;
     bool committing = false;
@@ -142,6 +145,7 @@ class Notices {
 
   void start();
   void read(Job& job, uint32_t slot, const queue::Extent& extent, queue::RecordType type);
+  void unreadable(Job& job, uint32_t slot);
   bool take_commit(Job& job, Bytes payload);
   void plan(Job& job);
   void plan_rows(Job& job, mail::EnvelopeReader& envelope);

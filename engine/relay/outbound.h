@@ -61,9 +61,11 @@ constexpr bool is_relay_timer(uint8_t kind) {
 }
 
 // Why a message is held: a person or a rule asked for it, or (what the next hop said follows) it
-// was refused and ringmx_bounce is quarantine.
+// was refused and ringmx_bounce is quarantine, or it is damaged and too old.
 inline constexpr std::string_view held_reason = "held";
 inline constexpr std::string_view refused_reason = "refused: ";
+inline constexpr std::string_view damaged_reason =
+    "damaged: its envelope can't be read back from the queue";
 
 class Outbound final : public queue::Readers {
  public:

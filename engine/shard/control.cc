@@ -262,16 +262,16 @@ bool Control::find(Shard& shard, queue::MessageId id, std::vector<spool::QueuedM
   return answered;
 }
 
-// The payload of its COMMIT. Compaction may have moved the message since the row was made.
+// The payload of its COMMIT, empty if it can't be read; nothing when the message is gone by now.
+// Compaction may have moved it since the row was made.
 std::optional<Bytes> Control::commit_of(Shard& shard, spool::QueuedMessage& row) {
   while (true) {
     const queue::Extent extent = row.info.commit;
     const auto commit =
         reader_.record(extent, pool_.life(extent.segment), queue::RecordType::commit, row.info.id);
     std::vector<spool::QueuedMessage> again;
-    if (commit || !find(shard, row.info.id, again) || again.empty() ||
-        again.front().info.commit == extent)
-      return commit;
+    if (commit || !find(shard, row.info.id, again) || again.empty()) return commit;
+    if (again.front().info.commit == extent) return Bytes{};
     row = std::move(again.front());
   }
 }
@@ -289,7 +289,7 @@ bool Control::each(const Selection& selection, const Visit& visit) {
       if (next + 1 == selection.ids.size()) cursor = queue::Index::none;
       for (spool::QueuedMessage& row : rows) {
         const auto commit = commit_of(*shard, row);
-        if (!commit) continue;  // gone by now
+        if (!commit) continue;
         if (!selection.domain.empty() && !spool::goes_to(row, *commit, selection.domain)) continue;
         if (!visit(*shard, row, *commit)) return false;
       }

@@ -37,6 +37,8 @@ std::string quoted(std::string_view text) {
 
 namespace {
 
+constexpr std::string_view damaged_envelope = "(its envelope is damaged)";
+
 struct Opened {
   mail::EnvelopeReader envelope;
   bool ok = false;
@@ -65,23 +67,28 @@ void each_pending(const QueuedMessage& message, mail::EnvelopeReader& envelope, 
 
 std::string to_json(const QueuedMessage& message, Bytes commit) {
   Opened opened = open_envelope(commit);
-  if (!opened.ok) return "";
   const queue::MessageInfo& info = message.info;
   std::string out = fmt::format(
       "{{\"queue_name\":\"{}\",\"queue_id\":\"{}\",\"arrival_time\":{},\"message_size\":{},"
-      "\"forced_expire\":false,\"sender\":{},\"recipients\":[",
+      "\"forced_expire\":false,\"sender\":{},{}\"recipients\":[",
       info.next_attempt == queue::held_until ? "hold"
       : info.attempts > 0                    ? "deferred"
                                              : "active",
-      queue::to_text(info.id).view(), info.arrival.seconds(), opened.envelope.head().size,
-      quoted(opened.envelope.head().sender));
+      queue::to_text(info.id).view(), info.arrival.seconds(),
+      opened.ok ? opened.envelope.head().size : 0,
+      quoted(opened.ok ? opened.envelope.head().sender : damaged_envelope),
+      opened.ok ? "" : "\"damaged\":true,");
   bool first = true;
-  each_pending(message, opened.envelope, [&](std::string_view address) {
+  const auto add = [&](std::string_view address) {
     out += fmt::format("{}{{\"address\":{}", first ? "" : ",", quoted(address));
     if (!message.reason.empty()) out += ",\"delay_reason\":" + quoted(message.reason);
     out += "}";
     first = false;
-  });
+  };
+  if (opened.ok)
+    each_pending(message, opened.envelope, add);
+  else
+    add(damaged_envelope);
   return out + "]}\n";
 }
 

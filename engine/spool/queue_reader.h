@@ -45,8 +45,8 @@ struct QueuedMessage {
 
 // A JSON string (RFC 8259 7); what is not printable becomes '?'.
 std::string quoted(std::string_view text);
-// One line, LF included, with the keys of postqueue -j. `commit`: the payload of the COMMIT. Empty
-// when that is malformed.
+// One line, LF included, with the keys of postqueue -j. `commit`: the payload of the COMMIT; empty
+// or malformed: the line says "damaged".
 std::string to_json(const QueuedMessage& message, Bytes commit);
 // Whether one of the pending recipients is in this domain.
 bool goes_to(const QueuedMessage& message, Bytes commit, std::string_view domain);
