@@ -65,8 +65,7 @@ bool Compaction::gather(uint32_t segment, WallTime wall) {
 bool Compaction::is_candidate(uint32_t segment) const {
   return pool_.state(segment) == SegmentState::sealed && pool_.owner(segment) == settings_.shard &&
          !pool_.held(segment) && pool_.live(segment) != 0 &&
-         pool_.live_bytes(segment) <= live_max() &&
-         pool_.life(segment).sequence != left_alone_[segment];
+         pool_.live_bytes(segment) <= live_max() && now_ >= left_alone_[segment];
 }
 
 // The emptiest. What can't be moved now is not tried again before all others were.
@@ -213,9 +212,9 @@ void Compaction::damaged(const Extent& extent, const char* text) {
   leave_alone();
 }
 
-// The segment that is being emptied, for as long as it lives.
+// The segment that is being emptied.
 void Compaction::leave_alone() {
-  left_alone_[target_] = pool_.life(target_).sequence;
+  left_alone_[target_] = now_ + settings_.damaged_again;
   drop_target();
 }
 

@@ -5,7 +5,8 @@
 // (half, when the pool is low) and all of it has waited a while. Its messages, but those that are
 // being read, are copied, record by record, to the cold stream (journal_moves.cc); then the segment
 // has no life, and ends as any other. A record is copied only when it verifies: if one does not,
-// the message stays where it is, that is told, and its segment is left alone.
+// the message stays where it is, that is told, and its segment is left alone for a while: a read
+// that fails may be the disk's mood.
 //
 // Moving pays: one candidate alone is not moved unless the cold stream's open segment has room for
 // it; and what is copied for one segment is less than what would fill the cold stream so that the
@@ -35,6 +36,7 @@ struct CompactionSettings {
   // When segments run short.
   Duration age_low = seconds(2);
   Duration look_low = milliseconds(250);
+  Duration damaged_again = seconds(600);  // before a segment is tried again that has damage
 };
 
 class Compaction {
@@ -123,8 +125,8 @@ class Compaction {
   Instant now_;
 
   uint32_t target_ = Index::none;
-  std::vector<uint64_t> left_alone_;  // by segment: this life of it
-  std::vector<bool> not_now_;         // by segment: it was looked at lately
+  std::vector<Instant> left_alone_;  // by segment: until then
+  std::vector<bool> not_now_;        // by segment: it was looked at lately
   std::vector<Journal::Resident> work_;
   size_t work_at_ = 0;
   bool progress_ = false;  // some of it was copied

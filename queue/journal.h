@@ -91,7 +91,8 @@ class Journal {
   bool keeps_marks() const;  // delivery may go on: what it leads to will be remembered
 
   // --- messages
-  // Purpose::marks: a notice, which may use the reserve, so that a full queue can say so and drain.
+  // Purpose::notices: a notice, which may use the reserve, so that a full queue can say so and
+  // drain.
   void begin(Draft& draft, WallTime now,
              SegmentPool::Purpose purpose = SegmentPool::Purpose::messages);
   uint32_t chunk_bytes_max() const { return chunk_bytes_max_; }

@@ -126,11 +126,12 @@ void Journal::switch_to(const StagedCommit& copy) {
   for (const SegmentShare& share : left_) stats_.moved_bytes += share.bytes;
 }
 
-// False: no room for all of them now.
+// They may have the last segment: what they end gives more back. False: no room for all of them
+// now.
 bool Journal::stage_endings() {
+  constexpr auto purpose = SegmentPool::Purpose::relocation;
   size_t staged = 0;
-  while (staged < endings_.size() && stage_ending(endings_[staged], SegmentPool::Purpose::marks))
-    ++staged;
+  while (staged < endings_.size() && stage_ending(endings_[staged], purpose)) ++staged;
   endings_.erase(endings_.begin(), endings_.begin() + static_cast<std::ptrdiff_t>(staged));
   return endings_.empty();
 }

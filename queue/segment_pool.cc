@@ -77,7 +77,8 @@ void SegmentPool::add_blank(uint32_t segment) {
 
 std::optional<uint32_t> SegmentPool::claim(uint32_t shard, Purpose purpose, uint64_t epoch) {
   const uint32_t keep = purpose == Purpose::messages     ? reserve_
-                        : purpose == Purpose::marks      ? shard_count_
+                        : purpose == Purpose::marks      ? 2 * shard_count_
+                        : purpose == Purpose::compaction ? shard_count_
                         : purpose == Purpose::relocation ? 0
                                                          : reserve_ - shard_count_;
   uint32_t free = free_count_.load(std::memory_order_relaxed);

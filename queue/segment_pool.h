@@ -29,10 +29,12 @@ enum class SegmentState : uint8_t { absent, free, open, sealed, retiring, poison
 
 class SegmentPool {
  public:
-  // The last `reserve_segments` free ones serve compaction, salvage and marks only; all but one a
-  // shard of these marks only; and the last, one a shard, only the relocation of marks, which gives
-  // segments back: so that a full queue can always drain. Salvage gives none back, and must leave
-  // the next life what it drains with.
+  // The last `reserve_segments` free ones serve, so that a full queue can always drain:
+  //   notices, salvage    the first of them, one a shard
+  //   marks               all but two a shard: for ever new ones, while mail can't end
+  //   compaction          all but one a shard: it gives back more than it takes
+  //   relocation          all: it gives segments back. So do the marks that end what has moved
+  // Salvage gives none back, and must leave the next life what it drains with.
   SegmentPool(Geometry geometry, uint32_t shard_count, uint32_t reserve_segments);
   // A shard: the open one, one to roll to, one to relocate into, one for compaction; and one full
   // of marks over all.
@@ -80,7 +82,7 @@ class SegmentPool {
   Life life(uint32_t segment) const;
 
   // --- for the journals
-  enum class Purpose : uint8_t { messages, compaction, salvage, marks, relocation };
+  enum class Purpose : uint8_t { messages, notices, salvage, compaction, marks, relocation };
   // free -> open under a new sequence; nothing when no more than what is kept from this purpose is
   // free.
   std::optional<uint32_t> claim(uint32_t shard, Purpose purpose, uint64_t epoch);

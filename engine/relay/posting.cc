@@ -9,7 +9,7 @@ void Posting::begin(queue::Journal& journal, WallTime now) {
   MX_ASSERT(!open());
   written_ = 0;
   recipients_ = 0;
-  journal.begin(draft_, now, queue::SegmentPool::Purpose::marks);
+  journal.begin(draft_, now, queue::SegmentPool::Purpose::notices);
 }
 
 policy::Expansion::Result Posting::address(const policy::Policy& policy, std::string_view from,

@@ -110,6 +110,40 @@ TEST(Compaction, WhatWaitsMovesTogetherAndItsSegmentsEnd) {
   EXPECT_EQ(rig.used(), 1U);  // the cold stream's ends when nothing lives in it
 }
 
+// Marks that come again and again, while nothing can end, may not take what compaction needs to
+// make room: the queue would be full for ever.
+TEST(Compaction, GoesOnWhereMarksMayNot) {
+  Disk disk(geometry);
+  Rig rig(disk);
+  rig.waiting_in_dead_segments();
+  while (rig.pool.claim(0, SegmentPool::Purpose::marks, 77)) {
+  }
+  const uint32_t used = rig.used();
+  rig.compact();
+  EXPECT_EQ(rig.mail.stats().moved, 4U);
+  EXPECT_EQ(rig.used(), used - 4 + 1);
+}
+
+TEST(Compaction, AReadThatFailsIsTriedAgainLater) {
+  Disk disk(geometry);
+  Rig rig(disk);
+  rig.waiting_in_dead_segments();
+  int failed = 0;
+  for (bool well = false; !well && failed < 10; ++failed) {
+    rig.later(seconds(6));
+    const auto read = rig.compaction.step(rig.now, rig.wall);
+    if (!(well = !read)) rig.compaction.on_read(-5);
+    rig.settle();
+  }
+  EXPECT_EQ(failed, 4);  // three, and the last one alone is not moved
+  EXPECT_TRUE(rig.compaction.take_damaged());
+  rig.compact();
+  EXPECT_EQ(rig.mail.stats().moved, 0U);
+  rig.later(seconds(600));
+  rig.compact();
+  EXPECT_EQ(rig.mail.stats().moved, 4U);
+}
+
 TEST(Compaction, YoungMailAndOneSegmentAloneStay) {
   Disk disk(geometry);
   Rig rig(disk);

@@ -165,7 +165,7 @@ TEST(Salvage, MarksThatTakeLongerThanASecondAreTheEnd) {
 TEST(Salvage, LeavesTheNextLifeItsReserve) {
   Disk disk(geometry);
   Failed f(disk);
-  while (f.rig.pool.claim(0, SegmentPool::Purpose::compaction, 5)) {
+  while (f.rig.pool.claim(0, SegmentPool::Purpose::notices, 5)) {
   }
   f.wait(milliseconds(250));
   EXPECT_EQ(f.rig.journal.health(), Health::stopped);

@@ -29,14 +29,17 @@ TEST(SegmentPool, ClaimsGiveDifferentSegmentsAndRisingSequences) {
   EXPECT_EQ(pool.state(*a), SegmentState::open);
 }
 
-TEST(SegmentPool, TheReserveServesCompactionThenMarksAndItsLastPartOnlyRelocation) {
+TEST(SegmentPool, TheReserveServesNoticesThenWhatGivesSegmentsBack) {
   Pool pool;
   uint32_t claimed = 0;
   while (pool.claim(0, Purpose::messages, 1)) ++claimed;
   EXPECT_EQ(claimed, 7U);
-  while (pool.claim(0, Purpose::compaction, 1)) ++claimed;
+  while (pool.claim(0, Purpose::notices, 1)) ++claimed;
   EXPECT_EQ(claimed, 9U);
+  EXPECT_FALSE(pool.claim(0, Purpose::salvage, 1));
   while (pool.claim(0, Purpose::marks, 1)) ++claimed;
+  EXPECT_EQ(claimed, 12U);
+  while (pool.claim(0, Purpose::compaction, 1)) ++claimed;
   EXPECT_EQ(claimed, 14U);
   while (pool.claim(0, Purpose::relocation, 1)) ++claimed;
   EXPECT_EQ(claimed, 16U);
