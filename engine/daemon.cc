@@ -44,6 +44,7 @@ namespace mx {
 namespace {
 
 constexpr int listen_backlog = 4096;
+constexpr Duration port_patience = seconds(5);  // with one whose owner was killed a moment ago
 // Pre-written before the first banner; the rest of the queue follows in the background.
 constexpr uint64_t first_segments_bytes = 1ULL << 30;
 constexpr Duration queue_run_interval = seconds(60);
@@ -185,9 +186,9 @@ bool Daemon::raise_descriptor_limit() {
 }
 
 bool Daemon::listen() {
-  listeners_.of_shard.resize(settings().resources.shards);
+  std::vector<io::Endpoint> endpoints;
   for (const config::ListenAddress& at : settings().listen) {
-    io::Endpoint endpoint;
+    io::Endpoint& endpoint = endpoints.emplace_back();
     if (at.address.v6) {
       auto* in6 = reinterpret_cast<sockaddr_in6*>(&endpoint.address);
       in6->sin6_family = AF_INET6;
@@ -201,12 +202,18 @@ bool Daemon::listen() {
       std::memcpy(&in->sin_addr, at.address.bytes.data(), 4);
       endpoint.length = sizeof *in;
     }
+    const Instant until = io::now() + port_patience;
+    std::string why = io::why_taken(endpoint);
+    for (; !why.empty() && io::now() < until; why = io::why_taken(endpoint)) ::usleep(50'000);
+    if (!why.empty()) return fail(EX_OSERR, why);
+  }
+  listeners_.of_shard.resize(settings().resources.shards);
+  for (const io::Endpoint& endpoint : endpoints)
     for (auto& fds : listeners_.of_shard) {
       auto fd = io::listen_on(endpoint, listen_backlog);
       if (!fd) return fail(EX_OSERR, fd.error());
       fds.push_back(std::move(*fd));
     }
-  }
   return true;
 }
 
@@ -241,7 +248,10 @@ bool Daemon::become_owner() {
     return true;
   }
   const std::string& queue = settings().queue.directory;
-  ::mkdir(queue.c_str(), 0700);
+  if (::mkdir(queue.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail(EX_CANTCREAT, queue + ": " + std::strerror(errno));
+  if (const std::string why = why_not_ours(queue, owner); !why.empty())
+    return fail(EX_CONFIG, options_.config_directory + "/main.cf: queue_directory: " + why);
   if (::chown(queue.c_str(), owner.uid, owner.gid) != 0)
     return fail(EX_NOPERM, queue + ": chown to " + name + ": " + std::strerror(errno));
   const std::string& file = settings().log.maillog_file;

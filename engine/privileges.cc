@@ -4,12 +4,15 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "engine/sandbox.h"
 
@@ -26,6 +29,18 @@ Owner find_owner(const std::string& name) {
   const passwd* found = ::getpwnam(name.c_str());
   if (found == nullptr) return {};
   return {name, found->pw_uid, found->pw_gid};
+}
+
+std::string why_not_ours(const std::string& directory, const Owner& owner) {
+  namespace fs = std::filesystem;
+  struct stat now{};
+  std::error_code error;
+  if (::stat(directory.c_str(), &now) != 0) return directory + ": " + std::strerror(errno);
+  if (!S_ISDIR(now.st_mode)) return directory + ": not a directory";
+  if (now.st_uid == owner.uid || fs::is_empty(directory, error)) return {};
+  if (fs::is_directory(directory + "/segments", error)) return {};
+  return directory + " is not " + owner.name +
+         "'s, and holds other things than a queue of ringmx: give it a directory of its own";
 }
 
 std::string become(const Owner& owner) {

@@ -18,6 +18,10 @@ struct Owner {
 // Nobody of that name: an empty name.
 Owner find_owner(const std::string& name);
 
+// A directory is about to be given to `owner`: why not; empty: it may be, because it is theirs,
+// empty, or a queue already. A slip (queue_directory = /var) must not give away what others have.
+std::string why_not_ours(const std::string& directory, const Owner& owner);
+
 // Takes the user's groups, group and id; checks that root's rights can't be had again. Empty, or
 // why not: then the process must not go on.
 std::string become(const Owner& owner);

@@ -60,6 +60,8 @@ struct JournalSettings {
   Stream stream = Stream::mail;
   uint64_t epoch = 0;          // random, new at every start of the process
   MessageId largest_known_id;  // Recovered::largest_id
+  // What marks may have of the reserve; relocation, where there is nobody else to need it.
+  SegmentPool::Purpose marks = SegmentPool::Purpose::marks;
   Duration mark_delay = seconds(1);
   Duration settle = milliseconds(250);  // after a failure, before marks go elsewhere
   Duration salvage_limit = seconds(1);  // so soon these must be durable there

@@ -106,8 +106,7 @@ void Journal::stage_marks() {
 }
 
 bool Journal::stage_done(uint32_t slot) {
-  if (!room_for_mark({record_bytes(0), footer_mark_cost(0)}, SegmentPool::Purpose::marks))
-    return false;
+  if (!room_for_mark({record_bytes(0), footer_mark_cost(0)}, settings_.marks)) return false;
   Index::Entry& entry = index_.entries_[slot];
   put({.type = RecordType::done, .id = entry.id}, {});
   footer_.add_mark(RecordType::done, entry.id, {});
@@ -125,7 +124,7 @@ bool Journal::stage_state(uint32_t slot) {
   Index::Entry& entry = index_.entries_[slot];
   const std::string_view reason = index_.reasons_[entry.reason].text;
   const uint32_t length = state_bytes(entry.recipient_count, static_cast<uint32_t>(reason.size()));
-  if (!room_for_mark({record_bytes(length), footer_mark_cost(length)}, SegmentPool::Purpose::marks))
+  if (!room_for_mark({record_bytes(length), footer_mark_cost(length)}, settings_.marks))
     return false;
   Batch& batch = filling();
   std::byte* record = batch.buffer.data() + batch.used;

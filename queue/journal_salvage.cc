@@ -141,8 +141,7 @@ void Journal::take_back_marks(const Batch& batch) {
 // False: no room for all of them now.
 bool Journal::stage_done_again() {
   for (; !salvage_.done.empty(); salvage_.done.pop_back()) {
-    if (!room_for_mark({record_bytes(0), footer_mark_cost(0)}, SegmentPool::Purpose::marks))
-      return false;
+    if (!room_for_mark({record_bytes(0), footer_mark_cost(0)}, settings_.marks)) return false;
     const MessageId id = salvage_.done.back();
     put({.type = RecordType::done, .id = id}, {});
     footer_.add_mark(RecordType::done, id, {});

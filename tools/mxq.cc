@@ -50,13 +50,16 @@ void add_options(CLI::App& app, Options& o) {
   what->add_option("-d", o.remove, "delete")->type_name(ids);
   what->add_flag("--fsck", o.fsck, "verify every record; say what is damaged. Writes nothing");
   what->add_option("--export", o.export_directory, "write ID.eml and ID.json for each message")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(not_empty);
   what->add_option("--mbox", o.export_mbox, "write all messages to one mbox file")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty);
   what->add_option("--drain-to", o.drain_to,
                    "hand the queue to another MTA by SMTP, held and quarantined mail too; "
                    "ringmx must not run")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(not_empty);
   what->require_option(0, 1);
   app.add_option("--destination", o.destination, "only messages for this domain")
       ->type_name("DOMAIN")

@@ -66,6 +66,16 @@ std::expected<Endpoint, std::string> parse_endpoint(std::string_view ip, uint16_
   return std::unexpected("not an IP address: " + std::string(ip));
 }
 
+// With SO_REUSEPORT another program could share the port unseen, and have a part of the clients.
+std::string why_taken(const Endpoint& at) {
+  const Fd fd(::socket(at.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd || at.port() == 0) return "";
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (at.is_ipv6()) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  const bool may = ::bind(fd.get(), at.raw(), at.length) == 0 && ::listen(fd.get(), 1) == 0;
+  return may || errno != EADDRINUSE ? "" : failed("bind", at);
+}
+
 std::expected<Fd, std::string> listen_on(const Endpoint& at, int backlog) {
   Fd fd(::socket(at.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return std::unexpected(failed("socket for", at));

@@ -31,6 +31,9 @@ struct Endpoint {
 // "1.2.3.4" or "::1", also with brackets; a number, never a name.
 std::expected<Endpoint, std::string> parse_endpoint(std::string_view ip, uint16_t port);
 
+// Why nobody may listen there now; empty: somebody may. To be asked before the first listen_on().
+// A process that was killed has its sockets for a moment longer (io_uring lets them go later).
+std::string why_taken(const Endpoint& at);
 // A listening TCP socket with SO_REUSEPORT; what accepted sockets inherit (TCP_NODELAY, keepalive)
 // is set on it. IPv6 listeners take IPv6 only. The error says what failed and where.
 std::expected<Fd, std::string> listen_on(const Endpoint& at, int backlog);

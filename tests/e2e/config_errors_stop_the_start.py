@@ -42,3 +42,12 @@ with Rig() as rig:
     for missing in (rig.config,):
         missing.unlink()
         assert rig.run(BIN / "ringmx", "-c", rig.dir, "--check").returncode == 78
+
+# Another ringmx has the port: it would get a part of the clients, unseen.
+with Rig() as rig, Rig() as other:
+    for one in (rig, other):
+        one.configure(relayhost="[127.0.0.1]:9", ringmx_listen=f"127.0.0.1:{rig.port}",
+                      ringmx_segment_size=4 << 20)
+    rig.ringmx()
+    done = other.run(BIN / "ringmx", "-c", other.dir, timeout=20)
+    assert done.returncode == 71 and "Address already in use" in done.stderr, done

@@ -60,7 +60,11 @@ def steer(rig, queue, sink_port):
     # A slip must not delete what was not meant: nothing of such a line is done.
     for slip in (["-d", "nonsense"], ["-d", ids[0], "-f"], ["-d", ids[0], "nonsense"],
                  ["-d", "ALL", "--destination", ""], ["-d", "ALL", ids[0]], ["-s", ""],
-                 ["-d", ids[0], "--destination", OTHER]):
+                 ["-d", ids[0], "--destination", OTHER], ["-d", "ALL", "--id", ids[0]],
+                 ["-d", ids[0], "--id", ids[1]], ["-f", "--id", ids[0]],
+                 ["-s", OTHER, "--destination", OTHER], ["--fsck", "--destination", OTHER],
+                 ["--status", "--id", ids[0]], ["-p", "--json"], ["--export", ""],
+                 ["--mbox", ""], ["--drain-to", ""], ["--drain-to", "127.0.0.1:99999"]):
         assert queue.run(*slip).returncode == 64, slip
     assert queue.run("-d", "-", input=f"{ids[0]}\nALL\n").returncode == 64
     assert len(queue.rows()) == 40

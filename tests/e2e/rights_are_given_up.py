@@ -99,7 +99,24 @@ def unknown_owner():
         assert done.returncode == 78 and "mail_owner" in done.stderr, done
 
 
+def what_others_have_stays_theirs():
+    """queue_directory = /var by a slip."""
+    with Rig() as rig:
+        rig.configure(relayhost="[127.0.0.1]:9")
+        queue = rig.dir / "queue"
+        (queue / "others").mkdir()
+        done = rig.run(BIN / "ringmx", "-c", rig.dir, timeout=20)
+        assert done.returncode == 78 and f"{queue} is not nobody's" in done.stderr, done
+        assert queue.stat().st_uid == 0 and {p.name for p in queue.iterdir()} == {"others"}
+        queue = rig.dir / "domains"
+        rig.configure(relayhost="[127.0.0.1]:9", queue_directory=queue)
+        done = rig.run(BIN / "ringmx", "-c", rig.dir, timeout=20)
+        assert done.returncode == 78 and "not a directory" in done.stderr, done
+        assert queue.stat().st_uid == 0
+
+
 run(sandbox=True)
 run(sandbox=False)
 reader_ends_with_ringmx()
 unknown_owner()
+what_others_have_stays_theirs()

@@ -16,7 +16,8 @@ using namespace mx::config;
 
 void check(const Settings& settings) {
   MX_ASSERT(!settings.listen.empty());
-  MX_ASSERT(!settings.relay.relayhost.empty());
+  for (const auto* hosts : {&settings.relay.relay_hosts, &settings.relay.default_hosts})
+    for (const NextHop& hop : *hosts) MX_ASSERT(!hop.text.empty());
   MX_ASSERT(is_valid_hostname(settings.hostname));
   MX_ASSERT(settings.server.recipient_limit >= 1);
   MX_ASSERT(settings.server.recipient_limit <= mx::limits::recipients_max);

@@ -25,7 +25,9 @@ namespace {
 
 queue::MessageId checked_id(const std::string& word) {
   const auto id = queue::parse_message_id(word);
-  if (!id) throw std::invalid_argument("\"" + printable(word, 40) + "\" is not a queue id");
+  if (!id)
+    throw std::invalid_argument("\"" + printable(word, 40) +
+                                "\" is not a queue id (there may be several; or ALL, or -)");
   return *id;
 }
 
@@ -34,6 +36,22 @@ std::string text_of(queue::MessageId id) {
 }
 
 }  // namespace
+
+// What would choose nothing is a slip: whoever gives it believes that the rest is spared.
+void Command::check_choice() const {
+  const Options& o = options_;
+  const bool steers = !o.kick.empty() || !o.hold.empty() || !o.release.empty() ||
+                      !o.requeue.empty() || !o.remove.empty();
+  const bool all = o.status || o.fsck || (o.flush && o.destination.empty());
+  if (!o.only.empty() && (all || steers || o.flush || !o.flush_domain.empty()))
+    throw std::invalid_argument(
+        "--id goes with listings, --export, --mbox and --drain-to only; what steers mail takes the "
+        "ids themselves");
+  if (!o.destination.empty() && (all || !o.flush_domain.empty()))
+    throw std::invalid_argument("--destination does not go with --status, --fsck or -s");
+  if (o.as_json && !o.status)
+    throw std::invalid_argument("--json goes with --status; -j lists the queue as JSON");
+}
 
 Choice Command::choice() const {
   Choice choice{.ids = {}, .domain = options_.destination};
@@ -101,7 +119,8 @@ int Command::send_steer(const std::string& request, const char* verb) {
 // Ids one by one, `-` for those on standard input, ALL; or all of a destination. All of it is
 // checked before anything is asked for: what is long goes in several requests. ALL counts on the
 // command line only: a list of ids that went wrong must not become everything.
-int Command::steer(const char* verb, const std::vector<std::string>& what) {
+int Command::steer(const char* verb, const std::vector<std::string>& what, const char* called) {
+  if (called == nullptr) called = verb;
   std::vector<std::string> words;
   if (std::find(what.begin(), what.end(), "ALL") != what.end()) {
     if (what.size() > 1) throw std::invalid_argument("ALL stands alone");
@@ -120,12 +139,12 @@ int Command::steer(const char* verb, const std::vector<std::string>& what) {
   std::string request = verb;
   for (const std::string& word : words) {
     if (request.size() + word.size() + 2 > limits::control_request_bytes_max) {
-      status = std::max(status, send_steer(request, verb));
+      status = std::max(status, send_steer(request, called));
       request = verb;
     }
     request += " " + word;
   }
-  return std::max(status, send_steer(request, verb));
+  return std::max(status, send_steer(request, called));
 }
 
 int Command::tell_missing(const std::set<queue::MessageId>& missing) const {
@@ -160,11 +179,12 @@ int Command::save() {
 }
 
 int Command::hand_over() {
+  const HostPort to = parse_host_port(options_.drain_to);
   const Choice chosen = choice();
   if (is_running(socket_))
     throw Unavailable("ringmx is running: stop it first (or set relayhost and reload)");
   QueueAtRest queue(settings_, QueueAtRest::Access::alone, queue::Verify::open_segments);
-  const Drained result = drain(queue, chosen, settings_, options_.drain_to);
+  const Drained result = drain(queue, chosen, settings_, to);
   std::fprintf(stderr,
                "mxq: %llu messages and %llu recipients handed over, %llu recipients left, %llu "
                "messages unreadable\n",
@@ -190,7 +210,7 @@ int Command::steer_all() {
   }
   if (options_.flush) options_.flush_domain = options_.destination;
   if (!options_.flush_domain.empty()) return send_steer("kick @" + options_.flush_domain, "flush");
-  if (!options_.kick.empty()) return steer("kick", options_.kick);
+  if (!options_.kick.empty()) return steer("kick", options_.kick, "try");
   if (!options_.hold.empty()) return steer("hold", options_.hold);
   if (!options_.release.empty()) return steer("release", options_.release);
   if (!options_.requeue.empty()) return steer("requeue", options_.requeue);
@@ -199,6 +219,7 @@ int Command::steer_all() {
 }
 
 int Command::run() {
+  check_choice();
   if (options_.status) {
     ask(socket_, "status", [&](const std::string& line) {
       const json status = parse(line);

@@ -30,13 +30,15 @@ class Command {
   int run();
 
  private:
+  void check_choice() const;
   // Throws for what is no queue id.
   Choice choice() const;
   // Each queued message as JSON, from the running daemon or from the files.
   void each_line(const Choice& choice, const std::function<void(const std::string&)>& on_line);
   int list();
   int steer_all();
-  int steer(const char* verb, const std::vector<std::string>& what);
+  // `called`: what a person calls it, if not so.
+  int steer(const char* verb, const std::vector<std::string>& what, const char* called = nullptr);
   int send_steer(const std::string& request, const char* verb);
   int tell_missing(const std::set<queue::MessageId>& missing) const;
   int tell_problems(const QueueAtRest& queue) const;

@@ -13,6 +13,7 @@
 
 #include "engine/io/clock.h"
 #include "proto/base/assert.h"
+#include "proto/base/text.h"
 #include "proto/mail/envelope.h"
 #include "proto/smtp/client.h"
 #include "queue/journal.h"
@@ -47,10 +48,11 @@ class Marks final : private queue::Device {
     queue::adopt(queue.recovered(), pool_);
     make_room();
     const size_t each = std::min<size_t>(buffer_bytes, files_.geometry().segment_bytes);
-    journal_.emplace(
-        queue::JournalSettings{.epoch = epoch, .largest_known_id = queue.recovered().largest_id},
-        pool_, static_cast<queue::Device&>(*this), index_, MutableBytes{memory_.get(), each},
-        MutableBytes{memory_.get() + each, each});
+    journal_.emplace(queue::JournalSettings{.epoch = epoch,
+                                            .largest_known_id = queue.recovered().largest_id,
+                                            .marks = queue::SegmentPool::Purpose::relocation},
+                     pool_, static_cast<queue::Device&>(*this), index_,
+                     MutableBytes{memory_.get(), each}, MutableBytes{memory_.get() + each, each});
     for (const queue::RecoveredMessage& message : queue.recovered().messages)
       if (!journal_->adopt(message)) throw std::runtime_error("the queue does not fit");
     journal_->hurry();
@@ -354,15 +356,23 @@ class Drain {
 
 }  // namespace
 
+HostPort parse_host_port(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size())
+    throw std::invalid_argument("\"" + text + "\": HOST:PORT is wanted");
+  HostPort out{text.substr(0, colon), text.substr(colon + 1)};
+  const auto port = parse_decimal(out.port);
+  if (!port || *port == 0 || *port > 65'535)
+    throw std::invalid_argument("\"" + text + "\": not a port");
+  if (out.host.starts_with('[') && out.host.ends_with(']'))
+    out.host = out.host.substr(1, out.host.size() - 2);
+  return out;
+}
+
 Drained drain(QueueAtRest& queue, const Choice& choice, const config::Settings& settings,
-              const std::string& host_and_port) {
-  const size_t colon = host_and_port.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == host_and_port.size())
-    throw std::invalid_argument("\"" + host_and_port + "\": HOST:PORT is wanted");
+              const HostPort& to) {
   count_interrupts();
-  std::string host = host_and_port.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return Drain(queue, settings, host, host_and_port.substr(colon + 1)).run(choice);
+  return Drain(queue, settings, to.host, to.port).run(choice);
 }
 
 }  // namespace mx::mxq

@@ -18,8 +18,13 @@ struct Drained {
   uint64_t held = 0;                             // of these messages
   uint64_t recipients_left = 0, unreadable = 0;  // not
 };
+struct HostPort {
+  std::string host, port;
+};
+HostPort parse_host_port(const std::string& text);  // throws
+
 // Says on standard error how far it is. Throws when the other MTA can't be reached at all.
 Drained drain(QueueAtRest& queue, const Choice& choice, const config::Settings& settings,
-              const std::string& host_and_port);
+              const HostPort& to);
 
 }  // namespace mx::mxq
