@@ -37,8 +37,11 @@ std::string why_not_ours(const std::string& directory, const Owner& owner) {
   std::error_code error;
   if (::stat(directory.c_str(), &now) != 0) return directory + ": " + std::strerror(errno);
   if (!S_ISDIR(now.st_mode)) return directory + ": not a directory";
-  if (now.st_uid == owner.uid || fs::is_empty(directory, error)) return {};
-  if (fs::is_directory(directory + "/segments", error)) return {};
+  if (now.st_uid == owner.uid) return {};
+  size_t others = 0;
+  for (const fs::directory_entry& each : fs::directory_iterator(directory, error))
+    others += each.path().filename() != "lost+found" ? 1U : 0U;
+  if (!error && (others == 0 || fs::is_directory(directory + "/segments", error))) return {};
   return directory + " is not " + owner.name +
          "'s, and holds other things than a queue of ringmx: give it a directory of its own";
 }

@@ -336,8 +336,9 @@ void Journal::pump(Instant now) {
   if (!lingering_.empty() && !failed()) let_go();
   if (operation_ != Operation::none) return;
   if (mail_) leave_if_dead();
-  if (segment_is_closed_ && !filling().open) switch_segment();
+  if (segment_is_closed_ && !filling().open && next_segment_) switch_segment();
   if (segment_is_new_) return submit_header();
+  if (!failed()) end_if_wanted();
   if (closing_.active && !filling().open) stage_footer();
   if (!filling().due) {
     const bool half_full = filling().open && filling().used >= filling().buffer.size() / 2;
@@ -517,6 +518,7 @@ void Journal::finish_batch() {
 
 bool Journal::idle() const {
   if (health_ == Health::stopped) return operation_ == Operation::none;
+  if (health_ == Health::well && (end_wanted_ || closing_.active)) return false;
   return (!bulk_ || bulk_->idle()) && (!cold_ || cold_->idle()) && operation_ == Operation::none &&
          health_ != Health::settling && !filling().open && !marks_wait();
 }

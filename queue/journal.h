@@ -151,11 +151,10 @@ class Journal {
 
   // Work that pump() does by itself when the pool runs low; here for an orderly end and for tests:
   // write everything that waits, however young.
-  void hurry() {
-    hurry_ = true;
-    if (bulk_) bulk_->hurry();
-    if (cold_) cold_->hurry();
-  }
+  void hurry();
+  // An orderly end: the open segments end in their footers before idle() is true, so that what was
+  // written last has a follower that would miss it.
+  void end_segments();
 
   const JournalStats& stats() const { return stats_; }
 
@@ -195,6 +194,7 @@ class Journal {
   void stage_footer();
   void switch_segment();
   void leave_if_dead();
+  void end_if_wanted();
 
   // journal_marks.cc: marks, relocation, retiring
   void make_dirty(uint32_t slot, Instant now);
@@ -253,7 +253,7 @@ class Journal {
   Health health_ = Health::well;
   bool stale_ = false;  // the operation under way is of before a failure
   Salvage salvage_;
-  bool hurry_ = false;
+  bool hurry_ = false, end_wanted_ = false;
   bool refused_ = false;  // somebody got `later`
 
   // Where the next batch goes.

@@ -77,12 +77,32 @@ void Journal::stage_footer() {
 // The cold stream's segment when nothing lives in it any more: it needs no footer, for it ends at
 // once. Open, it would keep the segments with the marks that finished its messages.
 void Journal::leave_if_dead() {
-  if (!have_segment_ || segment_is_new_ || segment_is_closed_ || closing_.active || next_segment_ ||
-      filling().open || tail_ == records_offset || pool_.live(segment_) != 0)
+  if (!have_segment_ || segment_is_new_ || closing_.active || next_segment_ || filling().open ||
+      tail_ == records_offset || pool_.live(segment_) != 0)
     return;
   previous_sequence_ = pool_.life(segment_).sequence;
   pool_.seal(segment_);
   have_segment_ = false;
+}
+
+void Journal::hurry() {
+  hurry_ = true;
+  if (bulk_) bulk_->hurry();
+  if (cold_) cold_->hurry();
+}
+
+void Journal::end_segments() {
+  hurry();
+  end_wanted_ = true;
+  if (bulk_) bulk_->end_wanted_ = true;
+  if (cold_) cold_->end_wanted_ = true;
+}
+
+// When all else is written.
+void Journal::end_if_wanted() {
+  if (!end_wanted_ || segment_is_new_ || closing_.active || filling().open || marks_wait()) return;
+  end_wanted_ = false;
+  if (have_segment_ && !segment_is_closed_ && tail_ != records_offset) closing_ = {.active = true};
 }
 
 // Leaves the present segment for the claimed one. Only between batches.

@@ -67,7 +67,7 @@ struct Shard::Runtime {
   uint32_t accepts_in_flight = 0;
   bool wake_armed = false;
   bool accept_paused = false;
-  bool shutting_down = false;
+  bool shutting_down = false, ended = false;
   bool time_is_up = false;
 };
 
@@ -211,6 +211,10 @@ void Shard::Runtime::end_of_turn() {
   if (!spool->blocks().plenty()) outbound->shed_memory();
   if (shutting_down) {
     io::crash_point(io::CrashPoint::shutdown_drain);
+    if (inbound->sessions() == 0 && outbound->under_way() == 0 && !ended) {
+      ended = true;
+      spool->journal().end_segments();
+    }
     spool->journal().hurry();
   }
   spool->pump();

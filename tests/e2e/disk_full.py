@@ -9,6 +9,7 @@ Needs root: small file systems of the test's own (tmpfs, and ext4 on a loop devi
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 
@@ -28,6 +29,7 @@ def run(*command):
 def mounted(folder, *mount):
     folder.mkdir(exist_ok=True)
     run("mount", *mount, folder)
+    shutil.chown(folder, "nobody")  # it holds more than a queue
     folder.chmod(0o755)
     try:
         yield

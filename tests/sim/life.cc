@@ -45,6 +45,7 @@ Weather draw_weather(Prng& prng) {
   weather.abandon_percent = one_of({0, 5, 30});
   weather.bytes_max = one_of({300, 3000, 20000});
   weather.compact_percent = one_of({0, 20, 100});
+  weather.ends_segments = one_of({0, 0, 1}) != 0;
   return weather;
 }
 
@@ -439,6 +440,9 @@ void Life::step() {
       read_back(shard);
       break;
     case 5:
+      if (weather_.ends_segments && prng_.below(300) == 0 &&
+          pool_.free_segments() > pool_.reserve_segments())
+        shard.journal.end_segments();
       break;
   }
   pump(shard);

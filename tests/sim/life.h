@@ -29,6 +29,7 @@ struct Weather {
   uint32_t abandon_percent = 5;
   uint32_t bytes_max = 3000;         // of a usual message
   bool astray = false;               // writes may hit the wrong place: what is read may be gone
+  bool ends_segments = false;        // now and then, as an orderly end does
   uint32_t compact_percent = 50;     // chance that a step does something for compaction
   uint32_t fails_again_percent = 0;  // of the operations after the first that failed
 };
