@@ -352,6 +352,7 @@ bool Inbound::reserve_space(Session& s, smtp::Verdict& verdict) {
   }
   const uint64_t wanted = std::max(s.server.question().declared_size, promise_min);
   if (!spool_.pool().reserve(wanted)) {
+    refused_for_space_ = true;
     verdict.code = 452;
     verdict.enhanced = {4, 3, 1};
     verdict.error_class = smtp::error_resource;

@@ -77,6 +77,8 @@ class Inbound {
   bool next_letter(relay::Letter& letter);
   // ETRN has asked, since the last call, for what waits for a domain.
   bool take_queue_request() { return std::exchange(queue_requested_, false); }
+  // A client was answered 452 since the last time.
+  bool take_refused_for_space() { return std::exchange(refused_for_space_, false); }
 
   // Orderly end: no new transaction; idle sessions get 421 4.3.2 at once, the others at their next
   // command.
@@ -152,6 +154,7 @@ class Inbound {
   uint32_t transcripts_ = 0;
   Instant notify_hour_;  // letters about errors: since when they are counted, and how many
   uint32_t notified_ = 0;
+  bool refused_for_space_ = false;
   bool queue_requested_ = false;
   bool stressed_ = false;
   bool shutting_down_ = false;

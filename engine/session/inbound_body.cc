@@ -96,6 +96,7 @@ bool Inbound::advance_body(Session& s) {
 void Inbound::log_refused_body(Session& s) {
   counters_.messages_refused.add();
   const smtp::BodyFacts& facts = s.intake.facts();
+  refused_for_space_ |= facts.no_space;
   const char* why = facts.failed          ? "queue file write error"
                     : facts.no_space      ? "insufficient system storage"
                     : facts.too_big       ? "message file too big"

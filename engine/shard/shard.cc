@@ -46,6 +46,7 @@ struct Shard::Runtime {
   void arm_accepts();
   void on_accept(const io::Completion& completion);
   void arm_wake();
+  void watch_space();
   void run_mailbox();
   void begin_shutdown();
   bool finished();
@@ -68,6 +69,7 @@ struct Shard::Runtime {
   bool wake_armed = false;
   bool accept_paused = false;
   bool shutting_down = false, ended = false;
+  bool queue_full = false;  // the alarm is raised
   bool time_is_up = false;
 };
 
@@ -208,6 +210,7 @@ void Shard::Runtime::end_of_turn() {
     if (!outbound->post(std::move(letter))) shard.counters_.error_notices_left_out.add();
   if (inbound->take_queue_request()) shard.shared_.request_queue_run();
   outbound->pump();
+  watch_space();
   if (!spool->blocks().plenty()) outbound->shed_memory();
   if (shutting_down) {
     io::crash_point(io::CrashPoint::shutdown_drain);
@@ -230,6 +233,24 @@ void Shard::Runtime::end_of_turn() {
   shard.counters_.recipients_held.set(spool->index().held_recipients());
   shard.counters_.loop_turns.set(loop.ring.stats().turns);
   shard.counters_.completions.set(loop.ring.stats().completions);
+}
+
+// The answer to the client says it to one; the alarm says it to the operator.
+void Shard::Runtime::watch_space() {
+  const queue::SegmentPool& pool = shard.shared_.pool;
+  const uint64_t segment = pool.geometry().segment_bytes;
+  if (inbound->take_refused_for_space() && pool.free_bytes() < segment) {
+    queue_full = true;
+    shard.shared_.alarms.raise(
+        shard.log_, "queue-full",
+        fmt::format(
+            "new mail is refused (452): ringmx_queue_size_limit = {} is in use, but for the "
+            "reserve that lets it drain",
+            pool.geometry().segment_count * segment));
+  } else if (queue_full && pool.free_bytes() >= 2 * segment) {
+    queue_full = false;
+    shard.shared_.alarms.clear(shard.log_, "queue-full");
+  }
 }
 
 void Shard::Runtime::run_mailbox() {
