@@ -547,6 +547,7 @@ int Daemon::run() {
     serve();
   } else {
     std::fprintf(stderr, "ringmx: fatal: %s\n", failure_.text.c_str());
+    if (stream_) stream_->line("master", "fatal: {}", failure_.text);
   }
   stop();
   return failure_.code;
