@@ -340,7 +340,7 @@ void Outbound::choose_recipients(Connection& c, mail::EnvelopeReader& envelope) 
       settle_local(c.info, i, recipient.address, route);
       if (route.kind == policy::Route::Kind::retry) c.worst = cut_reason(route.text.view());
     } else if (to != &c.destination) {
-      if (!contains(c.elsewhere, to->number)) c.elsewhere.push_back(to->number);
+      include(c.elsewhere, to->number);
     } else {
       if (first) {
         relay = route.relay;
@@ -526,7 +526,7 @@ Destination* Outbound::next_place(const Connection& c) const {
   for (const uint32_t number : c.elsewhere) {
     if (c.visited != nullptr && contains(*c.visited, number)) continue;
     Destination* const d = find(number);
-    if (d == nullptr) continue;
+    MX_ASSERT(d != nullptr);  // see drop_idle()
     if (d->lanes.up()) return d;
     if (d->is_new()) next = d;
   }
@@ -554,7 +554,7 @@ void Outbound::delivery_over(Connection& c) {
                       spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
     if (!again) {
       if (c.visited == nullptr) c.visited = std::make_unique<Places>();
-      c.visited->push_back(c.destination.number);
+      include(*c.visited, c.destination.number);
     }
     (again ? next->again : next->fresh)
         .push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,

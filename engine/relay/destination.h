@@ -21,7 +21,14 @@ namespace mx::relay {
 // Destination::number of some.
 using Places = SmallVector<uint32_t, 4>;
 inline bool contains(const Places& places, uint32_t number) {
-  return std::ranges::find(places, number) != places.end();
+  return std::ranges::binary_search(places, number);
+}
+inline void include(Places& places, uint32_t number) {
+  const auto at = std::ranges::lower_bound(places, number);
+  if (at != places.end() && *at == number) return;
+  const auto offset = at - places.begin();
+  places.push_back(number);
+  std::rotate(places.begin() + offset, places.end() - 1, places.end());
 }
 
 // A message that is to be tried; there may be a million.

@@ -179,6 +179,11 @@ void Outbound::drop_idle(bool all) {
   bool any = false;
   for (const auto& d : destinations_) {
     if (d.get() == relay_ || d.get() == default_ || d->active || d->has_work()) continue;
+  // Mail that is on its way to them by others, each of which may take its time.
+  connections_.each([&](uint32_t, const Connection& c) {
+    if (!c.busy) return;
+    for (const uint32_t number : c.elsewhere) find(number)->used = loop_.now();
+  });
     if (d->connections > 0 || d->used == loop_.now()) continue;
     d->goes = all || (!d->watched && loop_.now() - d->used >= idle_life);
     any |= d->goes;

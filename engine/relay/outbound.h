@@ -186,6 +186,10 @@ class Outbound final : public queue::Readers {
   void on_route_read(const io::Completion& completion);
   void dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes envelope);
   void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
+  template <typename Visit>
+  void each_pending(const queue::MessageInfo& info, mail::EnvelopeReader& envelope, Visit&& visit);
+  Destination* choose(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
+                      bool& several);
                     const policy::Route& route);
   // after an attempt
   void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,

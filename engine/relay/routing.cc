@@ -175,10 +175,38 @@ void Outbound::on_route_read(const io::Completion& completion) {
   std::free(read.window);
 }
 
-// Gives a message to the first of its destinations that is up; if none is, it waits for one.
+template <typename Visit>
+void Outbound::each_pending(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
+                            Visit&& visit) {
+  envelope.rewind();
+  mail::EnvelopeRecipient recipient;
+  for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
+    if (spool_.index().is_pending(info.id, i) && !is_noted(info.id, i)) visit(i, recipient);
+}
+
+// The first of a message's next hops that is up, or any when none is. The next attempt begins with
+// the next recipient's: one that takes its time and then nothing is not always asked first.
+Destination* Outbound::choose(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
+                              bool& several) {
+  Destination* chosen = nullptr;
+  const uint32_t first = info.attempts % std::max<uint32_t>(1, info.pending_count);
+  for (const bool behind : {true, false}) {
+    uint32_t nth = 0;
+    each_pending(info, envelope, [&](uint32_t, const mail::EnvelopeRecipient& recipient) {
+      if ((nth++ >= first) != behind || (chosen != nullptr && chosen->lanes.up())) return;
+      Destination* to = nullptr;
+      if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
+      several |= to != nullptr && chosen != nullptr && to != chosen;
+      if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
+    });
+    if (first == 0) break;
+  }
+  return chosen;
+}
+
+// Gives a message to one of its destinations that is up; if none is, it waits for one.
 void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes bytes) {
   mail::EnvelopeReader envelope;
-  Destination* chosen = nullptr;
   bool several = false;  // next hops
   const auto forget = [&] {
     if (message_slot != not_in_memory) spool_.forget(message_slot);
@@ -191,19 +219,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, B
     hold(info);
     return forget();
   }
-  const auto each_pending = [&](auto&& visit) {
-    envelope.rewind();
-    mail::EnvelopeRecipient recipient;
-    for (uint32_t i = 0; envelope.next_recipient(recipient); ++i)
-      if (spool_.index().is_pending(info.id, i) && !is_noted(info.id, i)) visit(i, recipient);
-  };
-  each_pending([&](uint32_t, const mail::EnvelopeRecipient& recipient) {
-    if (chosen != nullptr && chosen->lanes.up()) return;
-    Destination* to = nullptr;
-    if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
-    several |= to != nullptr && chosen != nullptr && to != chosen;
-    if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
-  });
+  Destination* const chosen = choose(info, envelope, several);
   if (chosen != nullptr && several && !chosen->lanes.up()) {
     // With one that is dead it would wait until its end, though another may be up in a moment.
     undecided_.push_back({info.id, info.attempts});
@@ -218,7 +234,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, B
     return activate(*chosen);
   }
   FixedText<480> why;
-  each_pending([&](uint32_t i, const mail::EnvelopeRecipient& recipient) {
+  each_pending(info, envelope, [&](uint32_t i, const mail::EnvelopeRecipient& recipient) {
     if (recipient.note != mail::AliasNote::none) return note_alias(info, i, recipient.note);
     Destination* to = nullptr;
     const policy::Route route = route_of(recipient.address, &to);
