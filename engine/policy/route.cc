@@ -66,7 +66,7 @@ Route by_class(const Policy& policy, const ResolvedAddress& address) {
       break;
   }
   Route route;
-  route.relay = address.address_class == AddressClass::relay;
+  route.ours = route.relay = address.address_class == AddressClass::relay;
   route.own = route.by_domain = true;
   set_next_hop(route, address.domain());
   return route;
@@ -81,7 +81,9 @@ Route by_table(const Policy& policy, const ResolvedAddress& address, std::string
   if (transport.empty()) {  // `:` changes nothing, `:next_hop` only that
     if (next_hop.empty() || route.kind != Route::Kind::hop) return route;
   } else if (transport == "relay" || transport == "smtp") {
+    const bool ours = route.ours;
     route = {};
+    route.ours = ours;
     route.relay = transport == "relay";
     route.from_table = true;
   } else if (transport == "local" || transport == "virtual") {

@@ -24,6 +24,7 @@ struct Route {
   bool own = false;         // hop: the class's next hop and relayhost count, if there is one
   bool by_domain = false;   // hop: next_hop is the address's domain; else as the table has it
   bool from_table = false;  // transport_maps named the transport
+  bool ours = false;        // hop: for a domain of relay_domains
   FixedText<512> next_hop;
   smtp::EnhancedCode enhanced;
   FixedText<480> text;  // error, retry, discard: why

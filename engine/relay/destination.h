@@ -18,7 +18,7 @@
 
 namespace mx::relay {
 
-// Destination::number of some.
+// Destination::number of some, sorted: a message may have a thousand.
 using Places = SmallVector<uint32_t, 4>;
 inline bool contains(const Places& places, uint32_t number) {
   return std::ranges::binary_search(places, number);
@@ -62,7 +62,7 @@ struct Destination {
   Instant used;              // mail was routed to it
   // Named by hand (main.cf, transport_maps): looked after, whether or not there is mail for it.
   bool watched = false;
-  bool told = false;    // its alarms are: it is watched, or a domain of ours
+  bool told = false;    // its alarms are: it is watched, or a domain of relay_domains
   bool active = false;  // has a turn at the end of each turn of the loop
   bool goes = false;    // is being dropped
   Instant waits_since;  // its mail does, because it is down; 0: it is not

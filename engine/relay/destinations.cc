@@ -15,6 +15,7 @@ namespace {
 // How long one that has no mail is kept, how often that is looked at, and how long one has to be
 // down before its mail goes back to the schedule when others need the place.
 constexpr Duration idle_life = seconds(60), idle_look = seconds(10), dead_life = seconds(30);
+constexpr size_t ended_look = 10'000;
 constexpr size_t named_max = 2 * limits::next_hops_max;
 constexpr std::string_view none_is_up =
     "delivery temporarily suspended: none of its next hops is up";
@@ -130,8 +131,10 @@ Destination* Outbound::name(const policy::Route& route, std::string key, Unusabl
                    : (route.relay ? !relay.relay_class_by_smtp : relay.default_class_by_relay);
     found->hop.set_limits(relay.limits(by_relay));
   }
-  found->watched |= !route.own;
-  found->told |= !route.own || route.relay;
+  // A table may send all domains there are by their MX: those are named by nobody.
+  const bool by_hand = !route.own && !route.by_domain;
+  found->watched |= by_hand;
+  found->told |= by_hand || route.ours;
   if (named_.size() >= named_max) named_.clear();
   named_.emplace(std::move(key), found);
   return found;
@@ -176,14 +179,14 @@ void Outbound::pump_active() {
 void Outbound::drop_idle(bool all) {
   if (!undecided_.empty()) return;
   if (all && std::exchange(dropped_, loop_.now()) == loop_.now()) return;
-  bool any = false;
-  for (const auto& d : destinations_) {
-    if (d.get() == relay_ || d.get() == default_ || d->active || d->has_work()) continue;
   // Mail that is on its way to them by others, each of which may take its time.
   connections_.each([&](uint32_t, const Connection& c) {
     if (!c.busy) return;
     for (const uint32_t number : c.elsewhere) find(number)->used = loop_.now();
   });
+  bool any = false;
+  for (const auto& d : destinations_) {
+    if (d.get() == relay_ || d.get() == default_ || d->active || d->has_work()) continue;
     if (d->connections > 0 || d->used == loop_.now()) continue;
     d->goes = all || (!d->watched && loop_.now() - d->used >= idle_life);
     any |= d->goes;
@@ -222,11 +225,33 @@ void Outbound::give_up_dead() {
   for (const queue::Turn& turn : std::exchange(undecided_, {})) give_up(turn, none_is_up);
 }
 
+// Mail that came to an end while its next hop was down (too old, deleted) has its turn there still:
+// those in front go, so that one which has no other is idle. A few thousand a look.
+void Outbound::drop_ended() {
+  size_t left = ended_look;
+  const auto drop = [&](auto& list) {
+    for (; left > 0 && !list.empty(); --left, list.pop_front()) {
+      const auto& turn = list.front();
+      if (!is_stale(turn.id, turn.attempts)) return;
+      if constexpr (requires { turn.message_slot; })
+        if (turn.message_slot != UINT32_MAX) spool_.forget(turn.message_slot);
+    }
+  };
+  drop(undecided_);
+  for (const auto& d : destinations_) {
+    if (d->active) continue;
+    for (auto* list : d->works) drop(*list);
+    drop(d->retries);
+    if (!d->has_work()) d->waits_since = {};
+  }
+}
+
 void Outbound::look_at_idle() {
   if (shutting_down_) return;
   const auto may_go = [&](const auto& d) { return d.get() != relay_ && d.get() != default_; };
   const bool crowded = next_hops_.crowded();
   if (!crowded) alarms_.clear(log_, "next-hops");
+  drop_ended();
   if (crowded && spool_.journal().keeps_marks()) give_up_dead();
   drop_idle(crowded);
   if (crowded || std::ranges::any_of(destinations_, may_go))

@@ -77,18 +77,20 @@ void Outbound::try_now(const queue::MessageInfo& info) {
   drop_stale_turns();
 }
 
+bool Outbound::is_stale(queue::MessageId id, uint16_t attempts) const {
+  queue::MessageInfo info;
+  return !spool_.index().find(id, info) || info.attempts != attempts ||
+         info.next_attempt == queue::held_until;
+}
+
 // Each of these leaves the message's earlier turn behind. While a next hop is down none comes up to
 // be dropped, so they are when they are the most: memory follows the messages, not the operator.
 void Outbound::drop_stale_turns() {
   if (steered_++ % stale_turns_look != 0) return;
   if (waiting() <= 2 * size_t{spool_.index().size()} + stale_turns_min) return;
-  const auto is_stale = [&](queue::MessageId id, uint16_t attempts) {
-    queue::MessageInfo info;
-    return !spool_.index().find(id, info) || info.attempts != attempts ||
-           info.next_attempt == queue::held_until;
-  };
   const auto turn_is_stale = [&](const queue::Turn& t) { return is_stale(t.id, t.attempts); };
-  schedule_.erase_if(is_stale);
+  schedule_.erase_if(
+      [&](queue::MessageId id, uint16_t attempts) { return is_stale(id, attempts); });
   std::erase_if(undecided_, turn_is_stale);
   for (const auto& d : destinations_) {
     std::erase_if(d->retries, turn_is_stale);

@@ -177,6 +177,7 @@ class Outbound final : public queue::Readers {
   void look_at_idle();
   void drop_idle(bool all);
   void give_up_dead();
+  void drop_ended();
   // routes
   void route_anew(Destination& d);
   policy::Route route_of(std::string_view address, Destination** to);
@@ -185,11 +186,11 @@ class Outbound final : public queue::Readers {
   void read_to_route(const queue::Turn& turn);
   void on_route_read(const io::Completion& completion);
   void dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes envelope);
-  void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
   template <typename Visit>
   void each_pending(const queue::MessageInfo& info, mail::EnvelopeReader& envelope, Visit&& visit);
   Destination* choose(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
                       bool& several);
+  void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
                     const policy::Route& route);
   // after an attempt
   void note_refused(const queue::MessageInfo& info, uint32_t recipient, smtp::EnhancedCode enhanced,
@@ -210,6 +211,7 @@ class Outbound final : public queue::Readers {
   void remove(const queue::MessageInfo& info);
   void try_now(const queue::MessageInfo& info);
   void probe_now();
+  bool is_stale(queue::MessageId id, uint16_t attempts) const;
   void drop_stale_turns();
   bool obey_wish(const queue::MessageInfo& info);
   // work

@@ -20,6 +20,10 @@ class RouteTest : public testing::Test {
   void table(const std::string& text) {
     inputs_.transport_maps = {{"inline:{" + text + "}", "main.cf", 1}};
   }
+  Route route_of(std::string_view address) {
+    TableStore tables;
+    return policy::route(*compile(inputs_, tables), address);
+  }
   // "relay own, else relay.tld", "smtp [a]:25", "smtp domain relay.tld", "error 5.1.1 text".
   std::string way(std::string_view address) {
     TableStore tables;
@@ -40,6 +44,14 @@ class RouteTest : public testing::Test {
 
   PolicyInputs inputs_;
 };
+
+TEST_F(RouteTest, AWayInATableMakesADomainNotOurs) {
+  for (const char* text : {"", "{* = smtp:}", "{* = relay:[a]}", "{* = :[a]}"}) {
+    if (*text != 0) table(text);
+    EXPECT_TRUE(route_of("a@relay.tld").ours) << text;
+    EXPECT_FALSE(route_of("a@other.tld").ours) << text;
+  }
+}
 
 TEST_F(RouteTest, classes) {
   EXPECT_EQ(way("a@relay.tld"), "relay own, else relay.tld");
