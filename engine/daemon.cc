@@ -481,7 +481,7 @@ void Daemon::start_reloader() {
                   "memory that is writable and executable is forbidden here");
   reloader_ = std::make_unique<Reloader>(
       Reloader::Context{options_.config_directory, host_, log_->make_stream(), alarms_, publisher_,
-                        shards_},
+                        *next_hops_, shards_},
       table_files_, table_run_);
   reloader_->start();
 }

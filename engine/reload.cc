@@ -211,7 +211,9 @@ void Reloader::reload_all() {
   raise_or_clear();
   const std::string tables = new_tables(*result.snapshot, *old);
   old.reset();
+  const policy::SettingsPointer settings = result.snapshot->settings;
   publish(std::move(result.snapshot));
+  context_.next_hops.now_configured({&settings->relay.relay_hosts, &settings->relay.default_hosts});
   context_.log.line("master", "reload: new configuration in service after {:.1f} ms, {}{}",
                     milliseconds_since(began),
                     tables.empty() ? "the tables as before" : "new tables: ", tables);

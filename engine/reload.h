@@ -27,6 +27,7 @@
 #include "engine/observe/log.h"
 #include "engine/policy/publisher.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/next_hops.h"
 #include "engine/shard/shard.h"
 
 namespace mx {
@@ -39,6 +40,7 @@ class Reloader {
     observe::LogStream& log;
     observe::Alarms& alarms;
     policy::Publisher& publisher;
+    relay::NextHops& next_hops;
     std::vector<std::unique_ptr<shard::Shard>>& shards;
   };
   // What the snapshot in service, that of the start, was read from.

@@ -37,18 +37,14 @@ std::vector<config::NextHop> hosts_of_domain(std::string_view domain,
 // Where both classes lead to one next hop, the transport of class relay has its limits.
 void Outbound::set_next_hops() {
   const config::RelaySettings& settings = settings_->relay;
-  const auto by_class = [&](const std::vector<config::NextHop>& hosts, Destination*& to) {
-    Destination* const found = hosts.empty() ? nullptr : destination(hosts, true);
-    if (found == nullptr && !hosts.empty())
-      log_.line("master", "warning: too many next hops in use: the old one stays");
-    else
-      to = found;
+  const auto by_class = [&](const std::vector<config::NextHop>& hosts) {
+    return hosts.empty() ? nullptr : destination(hosts, true);
   };
   named_.clear();  // known_tcp_ports may be another
   for (const auto& d : destinations_) d->watched = d->told = false;
   const Destination* const was_relay = relay_;
-  by_class(settings.relay_hosts, relay_);
-  by_class(settings.default_hosts, default_);
+  relay_ = by_class(settings.relay_hosts);
+  default_ = by_class(settings.default_hosts);
   if (was_relay != nullptr && relay_ != was_relay)
     alarms_.clear(log_, "next-hop-down");  // the name is another's now
   for (Destination* const d : {default_, relay_}) {
@@ -61,7 +57,7 @@ void Outbound::set_next_hops() {
   for (const auto& d : destinations_) set_lanes(*d);
 }
 
-// nullptr: there are too many.
+// nullptr: there are too many; never if main.cf names it.
 Destination* Outbound::destination(const std::vector<config::NextHop>& hosts, bool configured) {
   NextHops::Pointer hop = next_hops_.get(hosts, configured);
   if (hop == nullptr) {  // what this shard can do without may be enough
@@ -199,6 +195,7 @@ void Outbound::drop_idle(bool all) {
     for (const auto& lane : d->lanes.all()) alarms_.clear(log_, alarm_of(*lane->backend));
     return true;
   });
+  next_hops_.gave_back();
 }
 
 // Others need the place of those that are down: their mail waits in the schedule, like what a

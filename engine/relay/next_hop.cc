@@ -40,27 +40,44 @@ NextHop::NextHop(std::vector<config::NextHop> hosts, bool ordered, uint32_t conn
 }
 
 bool NextHop::take(const Targets& targets) {
+  const std::lock_guard lock(mutex_);
   const uint32_t before = version();
   std::shared_ptr<const Trouble> trouble;
   if (targets.list.empty()) {
     if (targets.code.status == 4 && !backends()->empty()) return false;
-    const bool waits = targets.code.status == 5 && configured_;
-    trouble = std::make_shared<const Trouble>(
-        Trouble{waits ? smtp::EnhancedCode{4, 3, 5} : targets.code, targets.why});
+    trouble = std::make_shared<const Trouble>(Trouble{targets.code, targets.why});
   }
   std::vector<Candidate> found;
   for (const Target& target : targets.list) found.push_back(candidate_of(target));
-  set_backends(found);
+  put_backends(found);
+  put_trouble(std::move(trouble));
+  return version() != before;
+}
+
+void NextHop::set_configured(bool is) {
+  const std::lock_guard lock(mutex_);
+  configured_ = is;
+  put_trouble(trouble());
+}
+
+// Under the mutex.
+void NextHop::put_trouble(std::shared_ptr<const Trouble> trouble) {
+  if (configured_ && trouble != nullptr && trouble->code.status == 5)
+    trouble = std::make_shared<const Trouble>(Trouble{{4, 3, 5}, trouble->why});
   const auto old = trouble_.exchange(trouble);
   refuses_.store(trouble != nullptr && trouble->code.status == 5, std::memory_order_release);
   const bool same = old == nullptr ? trouble == nullptr : trouble != nullptr && *old == *trouble;
   if (!same) version_.fetch_add(1, std::memory_order_release);
-  return version() != before;
 }
 
-// The text says address and port, and so who it is. The first of several alike counts.
 void NextHop::set_backends(const std::vector<Candidate>& found) {
   const std::lock_guard lock(mutex_);
+  put_backends(found);
+}
+
+// Under the mutex. The text says address and port, and so who it is. The first of several alike
+// counts.
+void NextHop::put_backends(const std::vector<Candidate>& found) {
   const BackendList old = backends();
   auto list = std::make_shared<Backends>();
   for (const Candidate& candidate : found) {

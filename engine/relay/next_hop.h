@@ -46,7 +46,7 @@ class NextHop {
   bool take(const Targets& targets);
   void set_backends(const std::vector<Candidate>& found);
   // main.cf names it: what a look-up says for good may be a slip there, and bounces nothing.
-  void set_configured() { configured_ = true; }
+  void set_configured(bool is);
   bool is_configured() const { return configured_; }
   // The look-up thread's that has it just now: failures in a row, and the last warning.
   struct Lookups {
@@ -99,6 +99,9 @@ class NextHop {
   uint64_t size_limit() const;  // 0: none
 
  private:
+  void put_backends(const std::vector<Candidate>& found);
+  void put_trouble(std::shared_ptr<const Trouble> trouble);
+
   // constant after construction
   std::vector<config::NextHop> hosts_;
   std::string name_;

@@ -29,22 +29,46 @@ NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool 
   const std::lock_guard lock(mutex_);
   const auto found = hops_.find(name);
   if (found != hops_.end()) {
-    if (configured) found->second.hop->set_configured();
+    if (configured) found->second.hop->set_configured(true);
     return found->second.hop;
   }
-  if (hops_.size() >= most_ && io::now() >= forget_again_ && forget_unused(forever) == 0)
-    forget_again_ = io::now() + forget_pause;
-  if (hops_.size() >= most_) return nullptr;
+  if (!configured && hops_.size() >= most_) {
+    if (io::now() >= forget_again_ && forget_unused(forever) == 0)
+      forget_again_ = io::now() + forget_pause;
+    if (hops_.size() >= most_) return nullptr;
+  }
   Entry& entry = hops_[name];
+  entry.due = io::now();
   entry.hop = std::make_shared<NextHop>(hosts, ordered_, connections_max_, seed_);
   seed_ += seed_step;
   crowded_ = hops_.size() > most_ / 8 * 7;
-  if (configured) entry.hop->set_configured();
+  if (configured) entry.hop->set_configured(true);
   if (entry.hop->has_names())
     news_.notify_one();
   else
     entry.hop->take(Lookup(hosts, ordered_, lookup_, self_).result());
   return entry.hop;
+}
+
+void NextHops::gave_back() {
+  const std::lock_guard lock(mutex_);
+  forget_again_ = {};
+}
+
+void NextHops::now_configured(std::initializer_list<const std::vector<config::NextHop>*> these) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, entry] : hops_) {
+    const auto is_it = [&](const auto* hosts) { return name_of(*hosts) == name; };
+    if (entry.hop->is_configured() && std::ranges::none_of(these, is_it))
+      entry.hop->set_configured(false);
+  }
+}
+
+bool NextHops::crowded() {
+  if (!crowded_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(mutex_);
+  forget_unused(forever);
+  return crowded_;
 }
 
 // Under the mutex: those due until then that no shard has, and only here could one be given them.
@@ -81,7 +105,9 @@ std::vector<NextHops::Pointer> NextHops::wait_for_due(const std::atomic<bool>& s
     if (!due.empty() || stop) {
       const size_t count = std::min(due.size(), batch_max);
       std::ranges::partial_sort(due, due.begin() + static_cast<std::ptrdiff_t>(count), {},
-                                [](const Entry* entry) { return entry->due; });
+                                [](const Entry* entry) {
+                                  return std::pair(!entry->hop->is_configured(), entry->due.us);
+                                });
       std::vector<Pointer> out;
       for (Entry* const entry : std::span(due).first(count)) {
         entry->looking = true;
@@ -105,6 +131,7 @@ void NextHops::looked_up(const NextHop& hop, Instant again) {
   MX_ASSERT(found != hops_.end());
   found->second.due = again;
   found->second.looking = false;
+  news_.notify_one();  // this thread may have others to look up by then
 }
 
 }  // namespace mx::relay

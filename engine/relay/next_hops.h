@@ -2,13 +2,14 @@
 // transport_maps names, and the domains that mail goes to, each with its state over all shards.
 //
 // Made when a route first leads there; one that no shard has any more is forgotten, unless main.cf
-// names it. At most limits::next_hops_max. Names are looked up by the look-up threads (lookups.h),
+// names it. At most limits::next_hops_max, and those of main.cf. Names are looked up by the look-up threads (lookups.h),
 // addresses at once. Threads: all functions from any thread, but on_change() before the shards run.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,17 +37,23 @@ class NextHops {
   // How often that was; what a shard saw before it may be otherwise when this is another.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
-  // The one for these hosts; nullptr when there are `most`. `configured`: main.cf names them.
+  // The one for these hosts; nullptr when there are `most`. `configured`: main.cf names them, and
+  // they have a place.
   // Shards keep what they are given as long as they have mail for it, or had some lately.
   Pointer get(const std::vector<config::NextHop>& hosts, bool configured);
+  // A shard let some go: there may be one for another now.
+  void gave_back();
+  // After a reload: main.cf names these, and no others any more.
+  void now_configured(std::initializer_list<const std::vector<config::NextHop>*> these);
   std::vector<std::shared_ptr<const NextHop>> all() const;
-  // Few are left: shards should give back what they can do without.
-  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
+  // Few are left, also without those that no shard has: shards should give back what they can do
+  // without.
+  bool crowded();
   const config::LookupSettings& lookup_settings() const { return lookup_; }
   const Self& self() const { return self_; }
 
-  // Those that have to be looked up now, the most urgent ones first; waits for one until `stop` and
-  // wake_up(). Nobody else gets them before looked_up().
+  // Those that have to be looked up now, main.cf's first, then in the order in which they came due;
+  // waits for one until `stop` and wake_up(). Nobody else gets them before looked_up().
   std::vector<Pointer> wait_for_due(const std::atomic<bool>& stop);
   void wake_up();
   void looked_up(const NextHop& hop, Instant again);

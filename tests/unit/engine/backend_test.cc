@@ -256,8 +256,13 @@ TEST(NextHopTest, TakesWhatALookUpSays) {
   EXPECT_TRUE(hop.take(failure));
   EXPECT_FALSE(hop.refuses());
   EXPECT_EQ(hop.trouble()->code, failure.code);
-  hop.set_configured();  // a slip in main.cf bounces nothing
   EXPECT_TRUE(hop.take(no_such_name));
+  const uint32_t version = hop.version();
+  hop.set_configured(true);  // a slip in main.cf bounces nothing
+  EXPECT_NE(hop.version(), version);
+  EXPECT_FALSE(hop.refuses());
+  EXPECT_EQ(hop.trouble()->code, (smtp::EnhancedCode{4, 3, 5}));
+  EXPECT_FALSE(hop.take(no_such_name));
   EXPECT_FALSE(hop.refuses());
   EXPECT_EQ(hop.trouble()->code, (smtp::EnhancedCode{4, 3, 5}));
   EXPECT_TRUE(hop.take(found));
