@@ -290,10 +290,11 @@ bool Outbound::backend_takes_eight_bit(Connection& c, const mail::EnvelopeHead& 
   if (!head.eight_bit || c.client.capabilities().eight_bit_mime) return true;
   const bool bounce = c.settings->relay.eight_bit_bounce;
   counters_.eight_bit_unannounced.add();
-  alarms_.raise(log_, "backend-8bit " + c.destination.hop.name(),
-                fmt::format("{} does not announce 8BITMIME: 8-bit mail is {}", c.where(),
-                            bounce ? "returned (ringmx_8bit = bounce)"
-                                   : "sent as it is (ringmx_8bit = bounce returns it)"));
+  if (c.destination.told)
+    alarms_.raise(log_, eight_bit_alarm_of(*c.lane->backend),
+                  fmt::format("{} does not announce 8BITMIME: 8-bit mail is {}", c.where(),
+                              bounce ? "returned (ringmx_8bit = bounce)"
+                                     : "sent as it is (ringmx_8bit = bounce returns it)"));
   if (!bounce) return true;
   static constexpr std::string_view why = "the next hop does not take 8-bit mail (8BITMIME)";
   const bool soft = settings_->bounces.soft_bounce;

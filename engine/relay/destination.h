@@ -60,6 +60,7 @@ struct Destination {
   uint32_t delivering = 0;
   uint32_t connections = 0;  // also those that are being closed
   Instant used;              // mail was routed to it
+  uint64_t awaited = 0;      // the last of the undecided messages that it is one of the next hops of
   // Named by hand (main.cf, transport_maps): looked after, whether or not there is mail for it.
   bool watched = false;
   bool told = false;    // its alarms are: it is watched, or a domain of relay_domains

@@ -54,7 +54,10 @@ void Outbound::set_next_hops() {
                                                   : settings.default_class_by_relay));
     activate(*d);
   }
-  for (const auto& d : destinations_) set_lanes(*d);
+  for (const auto& d : destinations_) {
+    set_lanes(*d);
+    if (d->has_work()) activate(*d);  // with another inet_protocols it may be up
+  }
 }
 
 // nullptr: there are too many; never if main.cf names it.
@@ -145,9 +148,9 @@ void Outbound::activate(Destination& d) {
 void Outbound::look_at_changes() {
   const uint64_t changes = next_hops_.changes();
   if (changes == std::exchange(seen_changes_, changes)) return;
-  may_decide_ = true;
   for (const auto& d : destinations_) {
     if (d->version != d->hop.version()) set_lanes(*d);
+    may_decide_ |= is_awaited(*d) && (d->lanes.up() || d->hop.refuses());
     if (d->has_work()) activate(*d);
   }
 }
@@ -170,10 +173,8 @@ void Outbound::pump_active() {
   });
 }
 
-// Those that have been idle for a while go; all that are idle, when others need the place. Which of
-// them undecided mail waits for is not known.
+// Those that have been idle for a while go; all that are idle, when others need the place.
 void Outbound::drop_idle(bool all) {
-  if (!undecided_.empty()) return;
   if (all && std::exchange(dropped_, loop_.now()) == loop_.now()) return;
   // Mail that is on its way to them by others, each of which may take its time.
   connections_.each([&](uint32_t, const Connection& c) {
@@ -183,7 +184,7 @@ void Outbound::drop_idle(bool all) {
   bool any = false;
   for (const auto& d : destinations_) {
     if (d.get() == relay_ || d.get() == default_ || d->active || d->has_work()) continue;
-    if (d->connections > 0 || d->used == loop_.now()) continue;
+    if (d->connections > 0 || is_awaited(*d) || d->used == loop_.now()) continue;
     d->goes = all || (!d->watched && loop_.now() - d->used >= idle_life);
     any |= d->goes;
   }
@@ -192,7 +193,7 @@ void Outbound::drop_idle(bool all) {
   std::erase_if(destinations_, [&](const auto& d) {
     if (!d->goes) return false;
     alarms_.clear(log_, alarm_of(*d));
-    for (const auto& lane : d->lanes.all()) alarms_.clear(log_, alarm_of(*lane->backend));
+    for (const auto& lane : d->lanes.all()) clear_alarms(*lane->backend);
     return true;
   });
   next_hops_.gave_back();

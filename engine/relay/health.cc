@@ -21,7 +21,7 @@ void Outbound::set_lanes(Destination& d) {
   const uint32_t before = std::exchange(d.version, d.hop.version());
   const config::RelaySettings& relay = settings_->relay;
   d.lanes.set(*d.hop.backends(), relay.ipv4, relay.ipv6,
-              [&](Lane& gone) { alarms_.clear(log_, alarm_of(*gone.backend)); });
+              [&](Lane& gone) { clear_alarms(*gone.backend); });
   if (d.lanes.up() || d.hop.refuses()) alarms_.clear(log_, alarm_of(d));
   // To its bounce, or to wait for any that it may go to.
   if (d.hop.refuses() || (before == 0 && d.version != 0 && !d.lanes.up())) route_anew(d);
@@ -46,8 +46,7 @@ void Outbound::look_after_backends() {
     for (const auto& d : destinations_)
       for (const auto& lane : d->lanes.all()) lane->backend->probe_now(loop_.now(), this);
   for (const auto& d : destinations_) {
-    const bool mail =
-        d->has_work() || !undecided_.empty() || (takes_schedule(*d) && work_waits(*d));
+    const bool mail = d->has_work() || is_awaited(*d) || (takes_schedule(*d) && work_waits(*d));
     if (d->watched || mail) look_after(*d, mail);
   }
 }
@@ -102,6 +101,16 @@ std::string Outbound::alarm_of(const Destination& d) const {
 
 std::string Outbound::alarm_of(const Backend& backend) {
   return "backend-down " + backend.text();
+}
+
+std::string Outbound::eight_bit_alarm_of(const Backend& backend) {
+  return "backend-8bit " + backend.text();
+}
+
+// It is one of a next hop's no more.
+void Outbound::clear_alarms(const Backend& backend) {
+  alarms_.clear(log_, alarm_of(backend));
+  alarms_.clear(log_, eight_bit_alarm_of(backend));
 }
 
 // Another shard may have found it up meanwhile, or down again: what holds at the end is said.

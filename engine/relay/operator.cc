@@ -12,9 +12,9 @@ constexpr uint32_t stale_turns_look = 256;  // every so often they are counted
 
 // A next hop that is down is probed at once, too, and mail that waits for it is routed anew.
 void Outbound::flush() {
-  schedule_.wake_all();
   for (const auto& d : destinations_)
     if (!takes_schedule(*d) && !d->lanes.up()) route_anew(*d);
+  schedule_.wake_all();
   for (const queue::Turn& turn : std::exchange(undecided_, {})) schedule_.add_ready(turn);
   probe_now();
 }

@@ -302,6 +302,8 @@ void Outbound::became_ready(Connection& c) {
     --c.lane->stalled;
     c.lane->backend->stalled(false);
   }
+  if (c.destination.told && c.client.capabilities().eight_bit_mime)
+    alarms_.clear(log_, eight_bit_alarm_of(*c.lane->backend));
   if (c.lane->backend->ready(loop_.now(), c.client.capabilities()))
     went_up(c.destination, *c.lane->backend);
 }

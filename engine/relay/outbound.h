@@ -124,6 +124,10 @@ class Outbound final : public queue::Readers {
 
  private:
   struct Connection;
+  // A message for several next hops of which none was up, and its number among those.
+  struct Undecided : queue::Turn {
+    uint64_t number;
+  };
   // A message's commit being read back to route it.
   struct RouteRead {
     queue::MessageInfo info;
@@ -163,6 +167,8 @@ class Outbound final : public queue::Readers {
   void went_up(Destination& d, const Backend& backend);
   std::string alarm_of(const Destination& d) const;
   static std::string alarm_of(const Backend& backend);
+  static std::string eight_bit_alarm_of(const Backend& backend);
+  void clear_alarms(const Backend& backend);
   void see_to_hunger(Destination& d, bool scarce);
   // destinations.cc: next hops that come and go
   void set_next_hops();
@@ -172,6 +178,9 @@ class Outbound final : public queue::Readers {
   Destination* find_destination(const policy::Route& route, Unusable& why);
   Destination* name(const policy::Route& route, std::string key, Unusable& why);
   void activate(Destination& d);
+  bool is_awaited(const Destination& d) const {
+    return !undecided_.empty() && d.awaited >= undecided_.front().number;
+  }
   void look_at_changes();
   void pump_active();
   void look_at_idle();
@@ -180,16 +189,18 @@ class Outbound final : public queue::Readers {
   void drop_ended();
   // routes
   void route_anew(Destination& d);
+  void end_attempt(const Work& work);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();
   void decide();
   void read_to_route(const queue::Turn& turn);
   void on_route_read(const io::Completion& completion);
-  void dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes envelope);
+  void dispatch(const queue::MessageInfo& info, Work work, Bytes envelope);
   template <typename Visit>
   void each_pending(const queue::MessageInfo& info, mail::EnvelopeReader& envelope, Visit&& visit);
-  Destination* choose(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
-                      bool& several);
+  Destination* choose(const queue::MessageInfo& info, const Places* visited,
+                      mail::EnvelopeReader& envelope, bool& several);
+  void await_any(const queue::MessageInfo& info, mail::EnvelopeReader& envelope);
   void settle_local(const queue::MessageInfo& info, uint32_t recipient, std::string_view address,
                     const policy::Route& route);
   // after an attempt
@@ -257,9 +268,10 @@ class Outbound final : public queue::Readers {
   policy::SnapshotPointer snapshot_;
   policy::SettingsPointer settings_;
   queue::Schedule schedule_;
-  std::deque<Work> incoming_;          // not routed yet
-  std::deque<queue::Turn> undecided_;  // for several next hops, of which none was up
-  bool may_decide_ = false;            // one may be now
+  std::deque<Work> incoming_;  // not routed yet
+  std::deque<Undecided> undecided_;
+  uint64_t last_undecided_ = 0;
+  bool may_decide_ = false;  // a next hop of some of them may be up now
   Instant next_decision_;
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<Destination*> active_;

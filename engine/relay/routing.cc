@@ -37,22 +37,31 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   // The old next hop may be dead for good.
   for (const auto& d : destinations_)
     if (moved || (other_routes && !d->lanes.up())) route_anew(*d);
-  may_decide_ |= moved || other_routes;
+  may_decide_ = true;
 }
 
-// What waits for it. What has to be read for that comes behind new mail.
+// What waits for it. What has to be read for that comes behind new mail; it is not known any more
+// where that has been.
 void Outbound::route_anew(Destination& d) {
   for (auto* list : d.works) {
-    for (Work& work : *list) {
+    for (Work& work : std::exchange(*list, {})) {
       if (work.message_slot != not_in_memory)
         incoming_.push_back(std::move(work));
-      else
+      else if (work.visited == nullptr)
         schedule_.add_ready({work.id, work.attempts});
+      else
+        end_attempt(work);
     }
-    list->clear();
   }
   for (const queue::Turn& turn : std::exchange(d.retries, {})) schedule_.add_ready(turn);
   if (!incoming_.empty()) loop_.run_again();
+}
+
+// It has been where it may go.
+void Outbound::end_attempt(const Work& work) {
+  queue::MessageInfo info;
+  if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
+  if (is_current(work.id, work.attempts, info)) attempt_over(info, {}, false);
 }
 
 // Mail for several next hops of which none was up: one may be now. Not for each of many that come
@@ -108,14 +117,18 @@ policy::Route Outbound::route_of(std::string_view address, Destination** to) {
 void Outbound::route_waiting() {
   while (!incoming_.empty()) {
     if (single_) {
-      relay_->fresh.push_back(std::move(incoming_.front()));
+      Work work = std::move(incoming_.front());
       incoming_.pop_front();
+      if (work.visited != nullptr && contains(*work.visited, relay_->number))
+        end_attempt(work);
+      else
+        relay_->fresh.push_back(std::move(work));
       continue;
     }
     if (incoming_.front().message_slot == not_in_memory &&
         route_reads_.used() == route_reads_.limit())
       return;
-    const Work work = std::move(incoming_.front());
+    Work work = std::move(incoming_.front());
     incoming_.pop_front();
     if (work.message_slot == not_in_memory) {
       read_to_route({work.id, work.attempts});
@@ -124,7 +137,7 @@ void Outbound::route_waiting() {
     queue::MessageInfo info;
     const spool::Message& message = spool_.messages().at(work.message_slot);
     if (is_current(work.id, work.attempts, info))
-      dispatch(info, work.message_slot, {message.envelope.data(), message.envelope.size()});
+      dispatch(info, std::move(work), {message.envelope.data(), message.envelope.size()});
     else
       spool_.forget(work.message_slot);
   }
@@ -170,7 +183,7 @@ void Outbound::on_route_read(const io::Completion& completion) {
     else if (!commit.open(*payload))
       damaged(info, "its commit record is malformed");
     else
-      dispatch(info, not_in_memory, commit.envelope());
+      dispatch(info, {info.id, not_in_memory, info.attempts}, commit.envelope());
   }
   std::free(read.window);
 }
@@ -186,8 +199,9 @@ void Outbound::each_pending(const queue::MessageInfo& info, mail::EnvelopeReader
 
 // The first of a message's next hops that is up, or any when none is. The next attempt begins with
 // the next recipient's: one that takes its time and then nothing is not always asked first.
-Destination* Outbound::choose(const queue::MessageInfo& info, mail::EnvelopeReader& envelope,
-                              bool& several) {
+// `visited`: where it has been in this attempt, see next_place(); or nullptr.
+Destination* Outbound::choose(const queue::MessageInfo& info, const Places* visited,
+                              mail::EnvelopeReader& envelope, bool& several) {
   Destination* chosen = nullptr;
   const uint32_t first = info.attempts % std::max<uint32_t>(1, info.pending_count);
   for (const bool behind : {true, false}) {
@@ -196,20 +210,37 @@ Destination* Outbound::choose(const queue::MessageInfo& info, mail::EnvelopeRead
       if ((nth++ >= first) != behind || (chosen != nullptr && chosen->lanes.up())) return;
       Destination* to = nullptr;
       if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
-      several |= to != nullptr && chosen != nullptr && to != chosen;
-      if (to != nullptr && (chosen == nullptr || to->lanes.up())) chosen = to;
+      if (to == nullptr) return;
+      const bool hopeful = to->lanes.up() || to->is_new();
+      if (visited != nullptr && (!hopeful || contains(*visited, to->number))) return;
+      several |= chosen != nullptr && to != chosen;
+      if (chosen == nullptr || to->lanes.up()) chosen = to;
     });
     if (first == 0) break;
   }
   return chosen;
 }
 
+// With one that is dead it would wait until its end, though another may be up in a moment.
+void Outbound::await_any(const queue::MessageInfo& info, mail::EnvelopeReader& envelope) {
+  undecided_.push_back({{info.id, info.attempts}, ++last_undecided_});
+  bool found = false;
+  each_pending(info, envelope, [&](uint32_t, const mail::EnvelopeRecipient& recipient) {
+    Destination* to = nullptr;
+    if (recipient.note == mail::AliasNote::none) route_of(recipient.address, &to);
+    if (to != nullptr) to->awaited = last_undecided_;
+    found |= to != nullptr;
+  });
+  may_decide_ |= !found;  // it was just learned that nothing can be sent to any of them
+  arm_health(loop_.now());
+}
+
 // Gives a message to one of its destinations that is up; if none is, it waits for one.
-void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, Bytes bytes) {
+void Outbound::dispatch(const queue::MessageInfo& info, Work work, Bytes bytes) {
   mail::EnvelopeReader envelope;
   bool several = false;  // next hops
   const auto forget = [&] {
-    if (message_slot != not_in_memory) spool_.forget(message_slot);
+    if (work.message_slot != not_in_memory) spool_.forget(work.message_slot);
   };
   if (!envelope.open(bytes)) {
     damaged(info, "its envelope is malformed");
@@ -219,16 +250,15 @@ void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, B
     hold(info);
     return forget();
   }
-  Destination* const chosen = choose(info, envelope, several);
-  if (chosen != nullptr && several && !chosen->lanes.up()) {
-    // With one that is dead it would wait until its end, though another may be up in a moment.
-    undecided_.push_back({info.id, info.attempts});
-    arm_health(loop_.now());
+  Destination* const chosen = choose(info, work.visited.get(), envelope, several);
+  if (chosen != nullptr && several && !chosen->lanes.up() && work.visited == nullptr) {
+    await_any(info, envelope);
     return forget();
   }
   if (chosen != nullptr) {
-    if (message_slot != not_in_memory)
-      chosen->fresh.push_back({info.id, message_slot, info.attempts});
+    work.tried = 0;
+    if (work.message_slot != not_in_memory)
+      chosen->fresh.push_back(std::move(work));
     else
       chosen->retries.push_back({info.id, info.attempts});
     return activate(*chosen);
@@ -238,6 +268,7 @@ void Outbound::dispatch(const queue::MessageInfo& info, uint32_t message_slot, B
     if (recipient.note != mail::AliasNote::none) return note_alias(info, i, recipient.note);
     Destination* to = nullptr;
     const policy::Route route = route_of(recipient.address, &to);
+    if (to != nullptr) return;  // it has been there; or there is a way since this moment: it waits
     settle_local(info, i, recipient.address, route);
     if (route.kind == Kind::retry) why = route.text;
   });
