@@ -77,10 +77,8 @@ inline std::string to_string(const MemoryBudget& b) {
   const auto mib = [](uint64_t bytes) { return (bytes + (1U << 20) - 1) >> 20; };
   return fmt::format(
       "at most {} MiB (program {}, bodies {}, sessions {}, buffers {}, connections {} a next hop, "
-      "next "
-      "hops {}, notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB a "
-      "session in "
-      "a transaction with as many recipients as are allowed",
+      "next hops {}, notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB "
+      "a session in a transaction with as many recipients as are allowed",
       mib(b.sum()), mib(b.program), mib(b.bodies), mib(b.sessions), mib(b.buffers),
       mib(b.connections), mib(b.next_hops), mib(b.notices), mib(b.tables), mib(b.queue_index),
       limits::queued_message_bytes, b.transaction >> 10);

@@ -35,13 +35,14 @@ std::vector<config::NextHop> hosts_of_domain(std::string_view domain,
 }  // namespace
 
 // Where both classes lead to one next hop, the transport of class relay has its limits.
-void Outbound::set_next_hops() {
+void Outbound::set_next_hops(bool others) {
   const config::RelaySettings& settings = settings_->relay;
   const auto by_class = [&](const std::vector<config::NextHop>& hosts) {
     return hosts.empty() ? nullptr : destination(hosts, true);
   };
-  named_.clear();  // known_tcp_ports may be another
-  for (const auto& d : destinations_) d->watched = d->told = false;
+  named_.clear();  // known_tcp_ports may be another, or relay_domains
+  if (others)
+    for (const auto& d : destinations_) d->watched = d->told = false;
   const Destination* const was_relay = relay_;
   relay_ = by_class(settings.relay_hosts);
   default_ = by_class(settings.default_hosts);
@@ -70,6 +71,7 @@ Destination* Outbound::destination(const std::vector<config::NextHop>& hosts, bo
   if (hop == nullptr) return nullptr;
   for (const auto& d : destinations_)
     if (d->shared == hop) return d.get();
+  hop->hold();
   destinations_.push_back(std::make_unique<Destination>(std::move(hop), ++last_number_));
   Destination& d = *destinations_.back();
   d.used = loop_.now();
@@ -88,55 +90,57 @@ Destination* Outbound::find(uint32_t number) const {
 Destination* Outbound::find_destination(const policy::Route& route, Unusable& why) {
   Destination* to = route.own ? (route.relay ? relay_ : default_) : nullptr;
   if (to == nullptr) {
+    const std::string_view name_given = route.next_hop.view();
     // `@`: the same name in transport_maps is a person's.
-    std::string key = route.by_domain ? "@" : "";
-    key += route.by_domain ? lower(route.next_hop.view()) : std::string(route.next_hop.view());
-    if (const auto found = named_.find(key); found != named_.end())
-      to = found->second;
-    else
-      to = name(route, std::move(key), why);
+    char text[decltype(route.next_hop)::capacity() + 1] = {'@'};
+    std::string_view key = name_given;
+    if (route.by_domain) {
+      lower_into(text + 1, name_given);
+      key = {text, name_given.size() + 1};
+    }
+    const auto found = named_.find(key);
+    const Named named = found != named_.end() ? found->second : name(route, key);
+    to = named.to;
+    why = named.why;
   }
   if (to != nullptr) to->used = loop_.now();
   return to;
 }
 
-Destination* Outbound::name(const policy::Route& route, std::string key, Unusable& why) {
+// What can't be used is remembered too: it is said once.
+Outbound::Named Outbound::name(const policy::Route& route, std::string_view key) {
   const config::RelaySettings& relay = settings_->relay;
+  Named named;
   std::vector<config::NextHop> hosts;
   if (route.by_domain) {
-    hosts = hosts_of_domain(std::string_view(key).substr(1), relay);
-    why = Unusable::domain;
+    hosts = hosts_of_domain(key.substr(1), relay);
+    named.why = Unusable::domain;
   } else if (auto parsed = config::parse_next_hops(key, relay.default_port, relay.known_ports)) {
     hosts = std::move(*parsed);
-    why = Unusable::syntax;
   } else {
     log_.line("smtp", "warning: transport_maps: {}", observe::Peer{parsed.error()});
-    why = Unusable::syntax;
-  }
-  Destination* found = nullptr;
-  if (!hosts.empty()) {
-    found = destination(hosts, false);
-    if (found == nullptr) why = Unusable::crowd;
-  }
-  if (found == nullptr) {
-    if (why == Unusable::crowd)
-      alarms_.raise(log_, "next-hops",
-                    fmt::format("{} are in use: mail for others waits", limits::next_hops_max));
-    return nullptr;
-  }
-  if (found != relay_ && found != default_) {
-    const bool by_relay =
-        !route.own ? route.relay
-                   : (route.relay ? !relay.relay_class_by_smtp : relay.default_class_by_relay);
-    found->hop.set_limits(relay.limits(by_relay));
   }
   // A table may send all domains there are by their MX: those are named by nobody.
   const bool by_hand = !route.own && !route.by_domain;
-  found->watched |= by_hand;
-  found->told |= by_hand || route.ours;
+  if (!hosts.empty()) {
+    named.to = destination(hosts, false);
+    if (named.to == nullptr) {
+      alarms_.raise(log_, "next-hops",
+                    fmt::format("{} are in use: mail for others waits", limits::next_hops_max));
+      return {nullptr, Unusable::crowd};
+    }
+    if (named.to != relay_ && named.to != default_) {
+      const bool by_relay =
+          !route.own ? route.relay
+                     : (route.relay ? !relay.relay_class_by_smtp : relay.default_class_by_relay);
+      named.to->hop.set_limits(relay.limits(by_relay));
+    }
+    named.to->watched |= by_hand;
+    named.to->told |= by_hand || route.ours;
+  }
   if (named_.size() >= named_max) named_.clear();
-  named_.emplace(std::move(key), found);
-  return found;
+  named_.emplace(key, named);
+  return named;
 }
 
 // It has something to do.
@@ -189,11 +193,16 @@ void Outbound::drop_idle(bool all) {
     any |= d->goes;
   }
   if (!any) return;
-  std::erase_if(named_, [](const auto& each) { return each.second->goes; });
+  std::erase_if(named_, [](const auto& each) {
+    return each.second.to != nullptr && each.second.to->goes;
+  });
   std::erase_if(destinations_, [&](const auto& d) {
     if (!d->goes) return false;
-    alarms_.clear(log_, alarm_of(*d));
-    for (const auto& lane : d->lanes.all()) clear_alarms(*lane->backend);
+    // Mail of another shard may wait for it.
+    const bool last = d->hop.let_go();
+    if (last || d->lanes.up()) alarms_.clear(log_, alarm_of(*d));
+    for (const auto& lane : d->lanes.all())
+      if (last || lane->backend->up()) clear_alarms(*lane->backend);
     return true;
   });
   next_hops_.gave_back();

@@ -33,7 +33,7 @@ void Outbound::set_lanes(Destination& d) {
 // Work waits: a backend whose time has come is probed, whoever has its timer.
 void Outbound::probe_due(Destination& d) {
   for (const auto& lane : d.lanes.all()) {
-    if (lane->backend->up() || connections_.used() == connections_.limit()) continue;
+    if (lane->backend->up() || !has_room(d)) continue;
     if (const auto period = lane->backend->lease_probe(loop_.now())) open(d, *lane, *period, true);
   }
 }
@@ -63,7 +63,7 @@ void Outbound::look_after(Destination& d, bool mail) {
   for (const auto& lane : d.lanes.all()) {
     Backend& backend = *lane->backend;
     std::optional<Backend::Period> period;
-    const bool room = connections_.used() < connections_.limit();
+    const bool room = has_room(d);
     if (!backend.up()) {
       // With mail that waits it is probed whoever has its timer, but not by all at once.
       const bool ours = backend.is_timed_by(this);

@@ -98,6 +98,8 @@ void Lookups::finish(NextHop& hop, const Targets& targets) {
   if (hop.take(targets) && !targets.list.empty())
     log_.line("smtp", "next hop {}: {}", hop.name(), text_of(hop));
   std::string warning = targets.list.empty() ? targets.why : targets.warning;
+  // A domain that does not exist is told of in the bounce.
+  if (targets.list.empty() && targets.code.status == 5 && !hop.is_configured()) warning.clear();
   std::string& said = hop.lookups().said;
   if (!warning.empty() && warning != said) {
     const bool old = targets.list.empty() && !hop.backends()->empty();

@@ -48,6 +48,9 @@ class NextHop {
   // main.cf names it: what a look-up says for good may be a slip there, and bounces nothing.
   void set_configured(bool is);
   bool is_configured() const { return configured_; }
+  // Shards that have it as a destination. True: that was the last.
+  void hold() { holders_.fetch_add(1); }
+  bool let_go() { return holders_.fetch_sub(1) == 1; }
   // The look-up thread's that has it just now: failures in a row, and the last warning.
   struct Lookups {
     uint32_t failures = 0;
@@ -115,7 +118,7 @@ class NextHop {
   std::atomic<BackendList> backends_;
   std::atomic<std::shared_ptr<const Trouble>> trouble_;
   std::atomic<bool> configured_{false}, refuses_{false};
-  std::atomic<uint32_t> version_{0};
+  std::atomic<uint32_t> version_{0}, holders_{0};
   std::atomic<uint32_t> limit_{0}, connections_{0};
   std::atomic<int32_t> users_{0};
   std::atomic<int32_t> hungry_{0}, handed_{0};  // handed_: on their way to the hungry

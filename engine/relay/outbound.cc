@@ -101,8 +101,14 @@ bool Outbound::open_connection(Destination& d) {
   return std::ranges::any_of(order, [&](Lane* lane) { return open_connection(d, *lane); });
 }
 
+// A quarter is for our domains and for what a person named: a domain that bounces go to may greet
+// and then let us wait.
+bool Outbound::has_room(const Destination& d) const {
+  return connections_.used() < (d.told ? connections_.limit() : connections_.limit() / 4 * 3);
+}
+
 bool Outbound::open_connection(Destination& d, Lane& lane) {
-  if (connections_.used() == connections_.limit() || !d.hop.lease(d.hungry)) return false;
+  if (!has_room(d) || !d.hop.lease(d.hungry)) return false;
   const std::optional<Backend::Period> period = lane.backend->lease();
   if (period) {
     if (d.hungry) d.hop.got_one();

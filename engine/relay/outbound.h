@@ -138,6 +138,7 @@ class Outbound final : public queue::Readers {
   // connections
   bool open_connection(Destination& d);
   bool open_connection(Destination& d, Lane& lane);
+  bool has_room(const Destination& d) const;
   void open(Destination& d, Lane& lane, Backend::Period period, bool probe);
   void connect(Connection& c);
   void arm_opening(Connection& c, Duration timeout);
@@ -171,12 +172,16 @@ class Outbound final : public queue::Readers {
   void clear_alarms(const Backend& backend);
   void see_to_hunger(Destination& d, bool scarce);
   // destinations.cc: next hops that come and go
-  void set_next_hops();
+  void set_next_hops(bool others);
   Destination* destination(const std::vector<config::NextHop>& hosts, bool configured);
   Destination* find(uint32_t number) const;
   enum class Unusable : uint8_t { domain, syntax, crowd };
+  struct Named {
+    Destination* to = nullptr;
+    Unusable why = Unusable::syntax;  // while it is none
+  };
   Destination* find_destination(const policy::Route& route, Unusable& why);
-  Destination* name(const policy::Route& route, std::string key, Unusable& why);
+  Named name(const policy::Route& route, std::string_view key);
   void activate(Destination& d);
   bool is_awaited(const Destination& d) const {
     return !undecided_.empty() && d.awaited >= undecided_.front().number;
@@ -280,10 +285,10 @@ class Outbound final : public queue::Readers {
   bool probe_all_ = false;
   uint32_t steered_ = 0;
   Instant dropped_, looked_after_;
-  std::map<std::string, Destination*, std::less<>> named_;  // by what a route calls them
-  Destination* relay_ = nullptr;                            // of class relay, and of all others;
-  Destination* default_ = nullptr;                          // none: by the domain of each recipient
-  bool single_ = true;                                      // all mail goes to relay_
+  std::map<std::string, Named, std::less<>> named_;  // by what a route calls them
+  Destination* relay_ = nullptr;                     // of class relay, and of all others;
+  Destination* default_ = nullptr;                   // none: by the domain of each recipient
+  bool single_ = true;                               // all mail goes to relay_
   io::SlotPool<Connection> connections_;
   io::SlotPool<RouteRead> route_reads_;
   Notices notices_;

@@ -23,6 +23,7 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   const bool first = snapshot_ == nullptr;
   const bool other_routes =
       !first && snapshot_->policy.transport_maps != snapshot->policy.transport_maps;
+  const bool other_settings = settings_.get() != settings.get();
   snapshot_ = std::move(snapshot);
   settings_ = std::move(settings);
   notices_.set_snapshot(snapshot_, settings_);
@@ -31,7 +32,7 @@ void Outbound::set_snapshot(policy::SnapshotPointer snapshot, policy::SettingsPo
   schedule_.set_backoff({settings_->queue.minimal_backoff, settings_->queue.maximal_backoff});
   const Destination* const was_relay = relay_;
   const Destination* const was_default = default_;
-  set_next_hops();
+  set_next_hops(other_settings || other_routes);
   const bool moved = !first && (was_relay != relay_ || was_default != default_);
   single_ = relay_ != nullptr && relay_ == default_ && snapshot_->policy.transport_maps.empty();
   // The old next hop may be dead for good.

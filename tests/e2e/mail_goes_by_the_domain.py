@@ -94,6 +94,13 @@ def check(shards, transport=""):
             outcome(mx, f"u@{domain}.test", said)
         wait_for(lambda: b.count() == before + 4, "a notice for each")
 
+        # A next hop that is none is said once, a domain that is none by its bounce only.
+        if transport:
+            send(mx, *[f"u{n}@bad.test" for n in range(3)])
+            outcome(mx, "u2@bad.test", "dsn=4.3.5, status=deferred .its next hop can't be used")
+            assert len(mx.lines("warning: transport_maps: ")) == 1
+        assert not mx.lines("warning: next hop .*none.test")
+
         # A domain that is down holds up no other; an alarm says so if it is one of ours.
         send(mx, "u@dead.test", "u@d0.test", "u@soft.test", "u@gone.test")
         wait_for(lambda: received(a).count("u@d0.test") == 1, "mail for the others")
@@ -123,4 +130,4 @@ def check(shards, transport=""):
 
 
 check(1)
-check(4, "inline:{*=smtp:}")
+check(4, "inline:{{bad.test=smtp:[x}, {*=smtp:}}")

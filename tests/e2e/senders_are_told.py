@@ -130,7 +130,8 @@ class BounceRig(Rig):
 def eight_bit(mode):
     """A backend that does not announce 8BITMIME."""
     with BounceRig() as rig, Backend(extensions=("PIPELINING",)) as backend:
-        rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{backend.port}", ringmx_8bit=mode, **FAST)
+        rig.configure(RECIPIENTS, relayhost=f"[127.0.0.1]:{backend.port}", ringmx_8bit=mode,
+                      smtp_connection_cache_on_demand="no", **FAST)
         mx = rig.ringmx()
         with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
             for mark in (b"first", b"second"):
@@ -145,6 +146,11 @@ def eight_bit(mode):
             assert status[1]["Status"] == "5.6.3" and not backend.to(RECIPIENTS[0])
         assert mx.counters()["eight_bit_unannounced"] >= 2
         assert len(mx.lines("alarm backend-8bit .* raised")) == 1
+        backend.extensions = ("PIPELINING", "8BITMIME")
+        with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
+            smtp.sendmail(SENDER, RECIPIENTS[0], b"Subject: third\r\n\r\n\xe4\r\n",
+                          ["BODY=8BITMIME"])
+        wait_for(lambda: mx.lines("alarm backend-8bit .* cleared"), "the alarm's end")
         assert mx.terminate() == 0
 
 

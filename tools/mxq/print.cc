@@ -116,13 +116,23 @@ void print_backends(const json& hop) {
   }
 }
 
-// Those in trouble first, and no more than a person reads.
+// Those that are down first, those of which no address is known last, and no more than a person
+// reads.
 void print_next_hops(const json& hops) {
   constexpr size_t most = 40;
   size_t shown = 0;
-  for (const bool up : {false, true})
-    for (const json& hop : hops)
-      if (hop["up"].get<bool>() == up && shown++ < most) print_backends(hop);
+  const auto print = [&](bool has_backends, bool up) {
+    for (const json& hop : hops) {
+      if (hop["backends"].empty() == has_backends || hop["up"].get<bool>() != up) continue;
+      if (shown++ >= most) continue;
+      print_backends(hop);
+      if (!has_backends)
+        std::printf("next hop %s: no address\n", hop["name"].get<std::string>().c_str());
+    }
+  };
+  print(true, false);
+  print(true, true);
+  print(false, false);
   if (shown > most)
     std::printf("… and %zu more next hops (mxq --status --json has all)\n", shown - most);
 }
