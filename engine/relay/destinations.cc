@@ -168,7 +168,10 @@ void Outbound::pump_active() {
     if (up) d->waits_since = {};
     if (takes_schedule(*d) || (up && d->has_work())) return false;
     if (d->has_work()) {
-      if (d->waits_since.us == 0) d->waits_since = loop_.now();
+      if (d->waits_since.us == 0) {
+        d->waits_since = loop_.now();
+        look_elsewhere(*d);
+      }
       arm_health(loop_.now());
     }
     see_to_hunger(*d, false);

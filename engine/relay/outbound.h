@@ -190,6 +190,7 @@ class Outbound final : public queue::Readers {
   void pump_active();
   void look_at_idle();
   void drop_idle(bool all);
+  void look_elsewhere(Destination& d);
   void give_up_dead();
   void drop_ended();
   // routes

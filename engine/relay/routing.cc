@@ -58,6 +58,15 @@ void Outbound::route_anew(Destination& d) {
   if (!incoming_.empty()) loop_.run_again();
 }
 
+// It has just gone down, or was thought up: new mail in memory may have another next hop that is.
+void Outbound::look_elsewhere(Destination& d) {
+  for (auto* list : {&d.fresh, &d.waited}) {
+    for (Work& work : std::exchange(*list, {}))
+      (work.message_slot != not_in_memory ? incoming_ : *list).push_back(std::move(work));
+  }
+  if (!incoming_.empty()) loop_.run_again();
+}
+
 // It has been where it may go.
 void Outbound::end_attempt(const Work& work) {
   queue::MessageInfo info;

@@ -34,6 +34,21 @@ def another_next_hop_is_dead():
         assert mx.terminate() == 0
 
 
+def another_next_hop_goes_down():
+    """It was up when the message was given to it."""
+    with Rig() as rig:
+        sink = rig.mxsink()
+        (rig.dir / "transport").write_text(f"b@{DOMAIN} relay:[127.0.0.1]:{sink.port}\n")
+        rig.configure(recipients=[f"a@{DOMAIN}", f"b@{DOMAIN}"],
+                      relayhost=f"[127.0.0.1]:{free_port()}", ringmx_backend_check_interval=0,
+                      transport_maps=f"hash:{rig.dir}/transport", **SOON)
+        mx = rig.ringmx()
+        send(mx, f"a@{DOMAIN}", f"b@{DOMAIN}")
+        sink.wait_for_messages(1)
+        assert mx.lines("alarm next-hop-down raised")
+        assert mx.terminate() == 0
+
+
 def a_changed_route():
     """New transport_maps act on mail that waits for a next hop that will never be up."""
     with Rig() as rig:
@@ -156,6 +171,7 @@ def our_name_on_another_port():
 
 
 another_next_hop_is_dead()
+another_next_hop_goes_down()
 a_changed_route()
 a_backend_that_hangs_up_between_recipients()
 a_refusal_ends_the_attempt()
