@@ -43,6 +43,11 @@ struct Work {
 };
 static_assert(sizeof(Work) <= 24);
 
+// A message for several next hops of which none was up, and its number among those.
+struct Undecided : queue::Turn {
+  uint64_t number;
+};
+
 struct Destination {
   Destination(std::shared_ptr<NextHop> next_hop, uint32_t own_number)
       : shared(std::move(next_hop)), hop(*shared), number(own_number) {}
@@ -60,7 +65,7 @@ struct Destination {
   uint32_t delivering = 0;
   uint32_t connections = 0;  // also those that are being closed
   Instant used;              // mail was routed to it
-  uint64_t awaited = 0;      // the last of the undecided messages that it is one of the next hops of
+  uint64_t awaited = 0;      // the number of the last undecided message that it is a next hop of
   // Named by hand (main.cf, transport_maps): looked after, whether or not there is mail for it.
   bool watched = false;
   bool told = false;    // its alarms are: it is watched, or a domain of relay_domains

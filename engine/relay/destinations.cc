@@ -38,7 +38,7 @@ std::vector<config::NextHop> hosts_of_domain(std::string_view domain,
 void Outbound::set_next_hops(bool others) {
   const config::RelaySettings& settings = settings_->relay;
   const auto by_class = [&](const std::vector<config::NextHop>& hosts) {
-    return hosts.empty() ? nullptr : destination(hosts, true);
+    return hosts.empty() ? nullptr : destination(hosts, true, true);
   };
   named_.clear();  // known_tcp_ports may be another, or relay_domains
   if (others)
@@ -62,11 +62,12 @@ void Outbound::set_next_hops(bool others) {
 }
 
 // nullptr: there are too many; never if main.cf names it.
-Destination* Outbound::destination(const std::vector<config::NextHop>& hosts, bool configured) {
-  NextHops::Pointer hop = next_hops_.get(hosts, configured);
+Destination* Outbound::destination(const std::vector<config::NextHop>& hosts, bool configured,
+                                   bool ours) {
+  NextHops::Pointer hop = next_hops_.get(hosts, configured, ours);
   if (hop == nullptr) {  // what this shard can do without may be enough
     drop_idle(true);
-    hop = next_hops_.get(hosts, configured);
+    hop = next_hops_.get(hosts, configured, ours);
   }
   if (hop == nullptr) return nullptr;
   for (const auto& d : destinations_)
@@ -123,10 +124,11 @@ Outbound::Named Outbound::name(const policy::Route& route, std::string_view key)
   // A table may send all domains there are by their MX: those are named by nobody.
   const bool by_hand = !route.own && !route.by_domain;
   if (!hosts.empty()) {
-    named.to = destination(hosts, false);
+    named.to = destination(hosts, false, by_hand || route.ours);
     if (named.to == nullptr) {
-      alarms_.raise(log_, "next-hops",
-                    fmt::format("{} are in use: mail for others waits", limits::next_hops_max));
+      alarms_.raise(
+          log_, "next-hops",
+          fmt::format("no place is left (of {}): mail for others waits", limits::next_hops_max));
       return {nullptr, Unusable::crowd};
     }
     if (named.to != relay_ && named.to != default_) {
@@ -196,9 +198,8 @@ void Outbound::drop_idle(bool all) {
     any |= d->goes;
   }
   if (!any) return;
-  std::erase_if(named_, [](const auto& each) {
-    return each.second.to != nullptr && each.second.to->goes;
-  });
+  std::erase_if(named_,
+                [](const auto& each) { return each.second.to != nullptr && each.second.to->goes; });
   std::erase_if(destinations_, [&](const auto& d) {
     if (!d->goes) return false;
     // Mail of another shard may wait for it.

@@ -24,24 +24,26 @@ NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t se
       self_(std::move(self)),
       seed_(seed) {}
 
-NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool configured) {
+NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool configured,
+                                bool ours) {
   const std::string name = name_of(hosts);
+  const size_t most = ours ? most_ : places_of_others();
   const std::lock_guard lock(mutex_);
   const auto found = hops_.find(name);
   if (found != hops_.end()) {
     if (configured) found->second.hop->set_configured(true);
     return found->second.hop;
   }
-  if (!configured && hops_.size() >= most_) {
+  if (!configured && hops_.size() >= most) {
     if (io::now() >= forget_again_ && forget_unused(forever) == 0)
       forget_again_ = io::now() + forget_pause;
-    if (hops_.size() >= most_) return nullptr;
+    if (hops_.size() >= most) return nullptr;
   }
   Entry& entry = hops_[name];
   entry.due = io::now();
   entry.hop = std::make_shared<NextHop>(hosts, ordered_, connections_max_, seed_);
   seed_ += seed_step;
-  crowded_ = hops_.size() > most_ / 8 * 7;
+  crowded_ = is_crowd();
   if (configured) entry.hop->set_configured(true);
   if (entry.hop->has_names())
     news_.notify_one();
@@ -77,7 +79,7 @@ size_t NextHops::forget_unused(Instant due) {
     const Entry& entry = each.second;
     return entry.hop.use_count() == 1 && !entry.hop->is_configured() && entry.due <= due;
   });
-  crowded_ = hops_.size() > most_ / 8 * 7;
+  crowded_ = is_crowd();
   return count;
 }
 

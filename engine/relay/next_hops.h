@@ -2,8 +2,9 @@
 // transport_maps names, and the domains that mail goes to, each with its state over all shards.
 //
 // Made when a route first leads there; one that no shard has any more is forgotten, unless main.cf
-// names it. At most limits::next_hops_max, and those of main.cf. Names are looked up by the look-up threads (lookups.h),
-// addresses at once. Threads: all functions from any thread, but on_change() before the shards run.
+// names it. At most limits::next_hops_max, and those of main.cf. Names are looked up by the look-up
+// threads (lookups.h), addresses at once. Threads: all functions from any thread, but on_change()
+// before the shards run.
 #pragma once
 
 #include <atomic>
@@ -37,10 +38,11 @@ class NextHops {
   // How often that was; what a shard saw before it may be otherwise when this is another.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
-  // The one for these hosts; nullptr when there are `most`. `configured`: main.cf names them, and
-  // they have a place.
+  // The one for these hosts; nullptr when there are too many. `configured`: main.cf names them, and
+  // they have a place. A quarter of the places is for `ours`: what else a person named, and our
+  // domains.
   // Shards keep what they are given as long as they have mail for it, or had some lately.
-  Pointer get(const std::vector<config::NextHop>& hosts, bool configured);
+  Pointer get(const std::vector<config::NextHop>& hosts, bool configured, bool ours = true);
   // A shard let some go: there may be one for another now.
   void gave_back();
   // After a reload: main.cf names these, and no others any more.
@@ -65,6 +67,8 @@ class NextHops {
     bool looking = false;  // that is under way
   };
   size_t forget_unused(Instant due);
+  size_t places_of_others() const { return most_ / 4 * 3; }
+  bool is_crowd() const { return hops_.size() > places_of_others() / 8 * 7; }
 
   // constant while the shards run
   bool ordered_;

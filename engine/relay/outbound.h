@@ -124,10 +124,6 @@ class Outbound final : public queue::Readers {
 
  private:
   struct Connection;
-  // A message for several next hops of which none was up, and its number among those.
-  struct Undecided : queue::Turn {
-    uint64_t number;
-  };
   // A message's commit being read back to route it.
   struct RouteRead {
     queue::MessageInfo info;
@@ -173,7 +169,7 @@ class Outbound final : public queue::Readers {
   void see_to_hunger(Destination& d, bool scarce);
   // destinations.cc: next hops that come and go
   void set_next_hops(bool others);
-  Destination* destination(const std::vector<config::NextHop>& hosts, bool configured);
+  Destination* destination(const std::vector<config::NextHop>& hosts, bool configured, bool ours);
   Destination* find(uint32_t number) const;
   enum class Unusable : uint8_t { domain, syntax, crowd };
   struct Named {
@@ -190,11 +186,11 @@ class Outbound final : public queue::Readers {
   void pump_active();
   void look_at_idle();
   void drop_idle(bool all);
-  void look_elsewhere(Destination& d);
   void give_up_dead();
   void drop_ended();
   // routes
   void route_anew(Destination& d);
+  void look_elsewhere(Destination& d);
   void end_attempt(const Work& work);
   policy::Route route_of(std::string_view address, Destination** to);
   void route_waiting();

@@ -15,8 +15,8 @@ namespace {
 struct NextHopsTest : testing::Test {
   NextHops next_hops{config::RelaySettings{}, Self{}, 1};
 
-  NextHops::Pointer get(const std::string& text, bool configured = false) {
-    return next_hops.get(*config::parse_next_hops(text, 25, {}), configured);
+  NextHops::Pointer get(const std::string& text, bool configured = false, bool ours = true) {
+    return next_hops.get(*config::parse_next_hops(text, 25, {}), configured, ours);
   }
   static std::string nth(uint32_t n) {
     return fmt::format("[10.{}.{}.{}]", n >> 16, n >> 8 & 255, n & 255);
@@ -27,7 +27,7 @@ struct NextHopsTest : testing::Test {
     while (held.size() < limits::next_hops_max) {
       held.push_back(get(nth(static_cast<uint32_t>(held.size()))));
       EXPECT_NE(held.back(), nullptr);
-      EXPECT_EQ(next_hops.crowded(), held.size() > limits::next_hops_max / 8 * 7);
+      EXPECT_EQ(next_hops.crowded(), held.size() > limits::next_hops_max / 4 * 3 / 8 * 7);
     }
     return held;
   }
@@ -77,6 +77,14 @@ TEST_F(NextHopsTest, OneOfMainCfHasAPlace) {
   const auto held = fill();
   EXPECT_EQ(get("[192.0.2.1]"), nullptr);
   EXPECT_NE(get("[192.0.2.1]", true), nullptr);
+  EXPECT_NE(get("[192.0.2.1]"), nullptr);
+}
+
+TEST_F(NextHopsTest, AQuarterOfThePlacesIsOurs) {
+  std::vector<NextHops::Pointer> held;
+  while (NextHops::Pointer next = get(nth(static_cast<uint32_t>(held.size())), false, false))
+    held.push_back(std::move(next));
+  EXPECT_EQ(held.size(), limits::next_hops_max / 4 * 3);
   EXPECT_NE(get("[192.0.2.1]"), nullptr);
 }
 
