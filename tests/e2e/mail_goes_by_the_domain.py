@@ -53,6 +53,26 @@ def setup(rig, shards, transport):
     return dns, port, sinks
 
 
+def hopeless(mx, b, transport):
+    """It goes back, by the domain of its sender."""
+    before = b.count()
+    for domain, said in {
+            "null": "dsn=5.1.0, status=bounced .Domain null.test does not accept",
+            "none": "dsn=5.4.4, status=bounced .Host or domain name not found",
+            "us": "dsn=5.4.6, status=bounced .mail for us.test loops back",
+            "other-none": "dsn=5.4.4, status=bounced .Host or domain name not found"}.items():
+        send(mx, f"u@{domain}.test")
+        outcome(mx, f"u@{domain}.test", said)
+    wait_for(lambda: b.count() == before + 4, "a notice for each")
+
+    # A next hop that is none is said once, a domain that is none by its bounce only.
+    if transport:
+        send(mx, *[f"u{n}@bad.test" for n in range(3)])
+        outcome(mx, "u2@bad.test", "dsn=4.3.5, status=deferred .its next hop can't be used")
+        assert len(mx.lines("warning: transport_maps: ")) == 1
+    assert not mx.lines("warning: next hop .*none.test")
+
+
 def check(shards, transport=""):
     with Rig() as rig:
         dns, port, (a, b) = setup(rig, shards, transport)
@@ -83,23 +103,7 @@ def check(shards, transport=""):
             dialogue.say("Subject: x\r\n\r\nbody\r\n.", "250")
         outcome(mx, "u@b??cher.test", "relay=a.test.127.0.0.2.*status=sent")
 
-        # What is hopeless goes back, by the domain of its sender.
-        before = b.count()
-        for domain, said in {
-                "null": "dsn=5.1.0, status=bounced .Domain null.test does not accept",
-                "none": "dsn=5.4.4, status=bounced .Host or domain name not found",
-                "us": "dsn=5.4.6, status=bounced .mail for us.test loops back",
-                "other-none": "dsn=5.4.4, status=bounced .Host or domain name not found"}.items():
-            send(mx, f"u@{domain}.test")
-            outcome(mx, f"u@{domain}.test", said)
-        wait_for(lambda: b.count() == before + 4, "a notice for each")
-
-        # A next hop that is none is said once, a domain that is none by its bounce only.
-        if transport:
-            send(mx, *[f"u{n}@bad.test" for n in range(3)])
-            outcome(mx, "u2@bad.test", "dsn=4.3.5, status=deferred .its next hop can't be used")
-            assert len(mx.lines("warning: transport_maps: ")) == 1
-        assert not mx.lines("warning: next hop .*none.test")
+        hopeless(mx, b, transport)
 
         # A domain that is down holds up no other; an alarm says so if it is one of ours.
         send(mx, "u@dead.test", "u@d0.test", "u@soft.test", "u@gone.test")
