@@ -85,6 +85,7 @@ void Outbound::attempt_over(const queue::MessageInfo& info, std::string_view sai
 
 // ringmx_bounce = quarantine: a person decides, see the digest to the postmaster.
 void Outbound::quarantine(const queue::MessageInfo& info, std::string_view why) {
+  log_.line("qmgr", "{}: quarantined: {}", queue::to_text(info.id).view(), observe::Peer{why});
   hold(info, fmt::format("{}{}", refused_reason, why));
   counters_.messages_quarantined.add();
 }

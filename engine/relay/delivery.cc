@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/io/crash_point.h"
+#include "engine/observe/delay.h"
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
 #include "proto/base/assert.h"
@@ -491,11 +492,12 @@ void Outbound::record(Connection& c, uint32_t position) {
   const bool answered = !sent && outcome.code != 0;
   const uint8_t status = sent ? uint8_t{2} : refused ? uint8_t{5} : uint8_t{4};
   log_.line("smtp",
-            "{}: to=<{}>, relay={}, delay={:.2g}, delays={:.2g}/0/0/{:.2g}, dsn={}.{}.{}, "
+            "{}: to=<{}>, relay={}, delay={}, delays={}/0/0/{}, dsn={}.{}.{}, "
             "status={} ({}{}{}{})",
             queue::to_text(c.info.id).view(), observe::Peer{c.recipients[position]}, c.where(),
-            total.seconds(), std::max(0.0, (total - sending).seconds()), sending.seconds(), status,
-            outcome.enhanced.subject, outcome.enhanced.detail,
+            observe::delay_text(total).view(), observe::delay_text(total - sending).view(),
+            observe::delay_text(sending).view(), status, outcome.enhanced.subject,
+            outcome.enhanced.detail,
             sent      ? "sent"
             : refused ? "bounced"
                       : "deferred",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/io/crash_point.h"
+#include "engine/observe/delay.h"
 #include "engine/observe/local_zone.h"
 #include "engine/relay/age.h"
 #include "proto/base/assert.h"
@@ -183,7 +184,8 @@ void Notices::plan(Job& job) {
     if (job.cause.hold) job.cause.expired = job.cause.delayed = false;
   }
   if (job.cause.expired)
-    log_.line("qmgr", "{}: status=expired, returned to sender", queue::to_text(job.info.id).view());
+    log_.line("qmgr", "{}: from=<{}>, status=expired, returned to sender",
+              queue::to_text(job.info.id).view(), observe::Peer{envelope.head().sender});
   plan_rows(job, envelope);
   job.untold.resize(job.rows.size());
   job.planned = true;
@@ -215,6 +217,12 @@ void Notices::plan_rows(Job& job, mail::EnvelopeReader& envelope) {
                           .detail = job.cause.expired ? uint16_t{7} : uint16_t{1},
                           .remote = {},
                           .text = job.cause.why});
+      // What waited for a next hop that was down has no other line.
+      const NoticeRow& row = job.rows.back();
+      log_.line("error", "{}: to=<{}>, relay=none, delay={}, dsn=4.4.{}, status=deferred ({})",
+                queue::to_text(job.info.id).view(), observe::Peer{recipient.address},
+                observe::delay_text(loop_.wall() - job.info.arrival).view(), row.detail,
+                observe::Peer{row.text});
       plan_row(job, static_cast<uint32_t>(job.rows.size()) - 1, envelope.head(), recipient);
     }
   }

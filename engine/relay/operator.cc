@@ -30,6 +30,11 @@ Outbound::Steered Outbound::steer(Steer what, queue::MessageId id) {
   if (!spool_.index().find(id, info)) return Steered::unknown;
   if (!spool_.journal().keeps_marks()) return Steered::not_so;
   const bool held = info.next_attempt == queue::held_until;
+  if (what == Steer::release)
+    if (const auto wish = wishes_.find(id); wish != wishes_.end() && wish->second == Steer::hold) {
+      wishes_.erase(wish);  // asked for while it was tried, and taken back
+      return Steered::done;
+    }
   if (what == Steer::hold ? held : what == Steer::release ? !held : what == Steer::kick && held)
     return Steered::not_so;
   if (is_being_tried(id)) {

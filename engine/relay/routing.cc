@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "engine/config/addresses.h"
+#include "engine/observe/delay.h"
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
 #include "maps/keys.h"
@@ -302,8 +303,9 @@ void Outbound::settle_local(const queue::MessageInfo& info, uint32_t recipient,
   }
   const Duration total = loop_.wall() - info.arrival;
   log_.line(discarded ? "discard" : "error",
-            "{}: to=<{}>, relay=none, delay={:.2g}, dsn={}.{}.{}, status={} ({})",
-            queue::to_text(info.id).view(), observe::Peer{address}, total.seconds(),
+            "{}: to=<{}>, relay=none, delay={}, dsn={}.{}.{}, status={} ({})",
+            queue::to_text(info.id).view(), observe::Peer{address},
+            observe::delay_text(total).view(),
             discarded ? 2
             : refused ? 5
                       : 4,

@@ -46,6 +46,10 @@ def while_it_waits():
         wait_for(lambda: mx.lines("placed on hold"), "the third is held")
         listed = rig.run(BIN / "mxq", "-c", rig.dir, "-p", check=True).stdout
         assert "damaged: its envelope can't be read back" in listed, listed
+        # What waited for a next hop that is down was not tried, and is told of all the same.
+        assert len(mx.lines("to=<user[12]@.*relay=none, .*dsn=4.4.7, status=deferred")) == 2
+        assert "Connection refused; mail waits in the queue" in rig.run(
+            BIN / "mxq", "-c", rig.dir, "-p", check=True).stderr
         counters = mx.counters()
         assert counters["recipients_bounced"] == 2 and counters["recipients_held"] == 1, counters
         assert len(mx.lines("alarm queue-damaged raised: message .*: it can't be read back")) == 2

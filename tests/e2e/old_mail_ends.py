@@ -67,7 +67,7 @@ def given_up(shards):
         fields = late.get_payload()[1].get_payload()
         assert fields[1]["Status"].startswith("4."), fields[1].as_string()
         wait_for(lambda: not queue(rig), "an empty queue")
-        assert len(mx.lines("status=expired, returned to sender")) == 3
+        assert len(mx.lines("from=<.*>, status=expired, returned to sender")) == 3
         assert not subjects(backend, "about-null")
         assert mx.terminate() == 0
 

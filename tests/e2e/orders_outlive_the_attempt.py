@@ -37,7 +37,7 @@ class Stalled:
         self.go.wait(60)
 
 
-def run(order):
+def run(order, taken_back=False):
     stalled = Stalled()
     with Backend() as backend, Rig() as rig:
         backend.scripts = [stalled]
@@ -63,11 +63,13 @@ def run(order):
         assert "1 after the attempt that is under way" in said, said
         if order != "-r":
             mxq("-i", queue_id)  # takes nothing back
+        if taken_back:
+            assert "1 done" in mxq("-H", queue_id).stderr
         stalled.go.set()
         if order == "-d":
             wait_for(lambda: not rows(), "it is deleted")
             assert mx.counters()["recipients_deleted"] == 1
-        elif order == "-h":
+        elif order == "-h" and not taken_back:
             wait_for(lambda: [r["queue_name"] for r in rows()] == ["hold"], "it is held")
             assert not backend.messages
             mxq("-H", queue_id)
@@ -80,3 +82,4 @@ def run(order):
 
 for the_order in ("-h", "-d", "-r"):
     run(the_order)
+run("-h", taken_back=True)

@@ -58,7 +58,7 @@ void Ledger::log_line(std::string_view line) {
     static constexpr std::string_view to = ": to=<";
     const size_t from = line.find(to) + to.size();
     refused(line.substr(from, line.find('>') - from));
-  } else if (line.substr(id.size()).starts_with(": status=expired")) {
+  } else if (line.find(">, status=expired, returned to sender") != std::string_view::npos) {
     if (Mail* mail = find_id(id)) mail->expired = true;
     if (const auto found = notice_ids_.find(id); found != notice_ids_.end())
       for (Recipient& each : mails_[found->second].recipients) each.notice = true;
