@@ -48,8 +48,9 @@ def while_it_waits():
         assert "damaged: its envelope can't be read back" in listed, listed
         # What waited for a next hop that is down was not tried, and is told of all the same.
         assert len(mx.lines("to=<user[12]@.*relay=none, .*dsn=4.4.7, status=deferred")) == 2
-        assert "Connection refused; mail waits in the queue" in rig.run(
+        told = rig.run(
             BIN / "mxq", "-c", rig.dir, "-p", check=True).stderr
+        assert "Connection refused; mail waits in the queue" in told, told
         counters = mx.counters()
         assert counters["recipients_bounced"] == 2 and counters["recipients_held"] == 1, counters
         assert len(mx.lines("alarm queue-damaged raised: message .*: it can't be read back")) == 2

@@ -102,7 +102,8 @@ int Command::list() {
 void Command::tell_why_mail_waits() const {
   if (!is_running(socket_)) return;
   ask(socket_, "status", [](const std::string& line) {
-    for (const json& alarm : parse(line)["alarms"]) {
+    const json status = parse(line);
+    for (const json& alarm : status["alarms"]) {
       const auto name = alarm["name"].get<std::string>();
       if (name.starts_with("next-hop-down"))
         std::fprintf(stderr, "mxq: %s\n", alarm["text"].get<std::string>().c_str());
