@@ -54,13 +54,15 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
   const uint64_t blocks = r.body_cache_bytes / limits::body_block_bytes;
   budget.bodies = shards * (r.body_cache_bytes + blocks * (sizeof(spool::Message) + 64));
   budget.sessions = r.sessions_max * (limits::session_bytes + 4 * client_entry);
-  budget.connections =
-      settings.relay.backend_connections *
-      uint64_t{limits::connection_bytes + limits::journal_chunk_bytes_max + sizeof(spool::Message)};
-  // The usual few are in the program's part.
-  if (settings.relay.relay_hosts.empty() || settings.relay.default_hosts.empty())
+  constexpr uint64_t each_connection =
+      limits::connection_bytes + limits::journal_chunk_bytes_max + sizeof(spool::Message);
+  budget.connections = settings.relay.backend_connections * each_connection;
+  // The usual few are in the program's part. By domain there may be any number of connections.
+  if (settings.relay.relay_hosts.empty() || settings.relay.default_hosts.empty()) {
     budget.next_hops = uint64_t{limits::next_hops_max} *
                        (limits::next_hop_bytes + shards * limits::destination_bytes);
+    budget.connections = shards * limits::connections_max * each_connection;
+  }
   budget.notices = shards * limits::notice_jobs_max *
                    (3 * settings.bounces.size_limit + limits::journal_chunk_bytes_max);
   if (settings.bounces.notify_errors != smtp::ErrorClasses{})
@@ -76,12 +78,12 @@ inline MemoryBudget memory_budget(const config::Settings& settings, uint64_t tab
 inline std::string to_string(const MemoryBudget& b) {
   const auto mib = [](uint64_t bytes) { return (bytes + (1U << 20) - 1) >> 20; };
   return fmt::format(
-      "at most {} MiB (program {}, bodies {}, sessions {}, buffers {}, connections {} a next hop, "
-      "next hops {}, notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB "
+      "at most {} MiB (program {}, bodies {}, sessions {}, buffers {}, connections {}{}, next hops "
+      "{}, notices {}, tables {}, queue index {}), and {} bytes a queued message, {} KiB "
       "a session in a transaction with as many recipients as are allowed",
       mib(b.sum()), mib(b.program), mib(b.bodies), mib(b.sessions), mib(b.buffers),
-      mib(b.connections), mib(b.next_hops), mib(b.notices), mib(b.tables), mib(b.queue_index),
-      limits::queued_message_bytes, b.transaction >> 10);
+      mib(b.connections), b.next_hops > 0 ? "" : " a next hop", mib(b.next_hops), mib(b.notices),
+      mib(b.tables), mib(b.queue_index), limits::queued_message_bytes, b.transaction >> 10);
 }
 
 }  // namespace mx

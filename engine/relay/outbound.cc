@@ -33,7 +33,7 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       alarms_(alarms),
       counters_(counters),
       schedule_({}, seed),
-      connections_(4096),
+      connections_(limits::connections_max),
       route_reads_(route_reads_max),
       notices_(loop, spool, log, counters),
       letters_(loop, spool, log, counters) {

@@ -52,6 +52,7 @@ inline constexpr uint32_t queued_message_bytes = 128;
 inline constexpr uint32_t session_bytes = 8U << 10;
 inline constexpr uint32_t session_recipient_bytes = 2048;  // of a transaction: text and envelope
 inline constexpr uint32_t connection_bytes = 16U << 10;    // and a window to read a body back
+inline constexpr uint32_t connections_max = 4096;          // to backends, a shard
 // Messages that are being told of at once, in a shard.
 inline constexpr uint32_t notice_jobs_max = 32;
 // Log lines of a thread that the writer has not taken yet.
@@ -90,8 +91,8 @@ inline constexpr uint32_t envelope_address_bytes_max = 1024;
 inline constexpr uint32_t next_hops_max = 4096;
 inline constexpr uint32_t lookup_threads = 4;
 // What one of them takes, and what of it each shard has.
-inline constexpr uint32_t next_hop_bytes = 2048;
-inline constexpr uint32_t destination_bytes = 4096;
+inline constexpr uint32_t next_hop_bytes = 16U << 10;    // 32 backends with their names
+inline constexpr uint32_t destination_bytes = 8U << 10;  // the same as lanes, and empty lists
 // Addresses of one of them.
 inline constexpr uint32_t backends_max = 32;
 
