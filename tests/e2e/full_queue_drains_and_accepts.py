@@ -39,7 +39,8 @@ def run(shards):
                       maximal_backoff_time="1s")
         mx = rig.ringmx()
         fill(rig, mx)
-        assert len(mx.lines("alarm queue-full raised.*ringmx_queue_size_limit = 41943040")) == 1
+        wait_for(lambda: mx.lines("alarm queue-full raised.*ringmx_queue_size_limit = 41943040"),
+                 "the alarm")
         accepted = len(ids(rig.dir / "sender"))
         assert accepted * 20_000 > 10 << 20, accepted
         # The whole of a message that was begun is refused after its dot, or at MAIL.
