@@ -183,6 +183,7 @@ void Backend::probe_now(Instant now, const void* by) {
   const std::lock_guard lock(mutex_);
   if (state() != State::down) return;
   by_ = by;
+  failures_ = 0;
   if (probe_at() > now) probe_at_us_ = now.us;
 }
 

@@ -73,7 +73,8 @@ class Backend {
   // A connection of that period was begun at `begun` and did not get as far as EHLO. True: it was
   // up until now, and `by` is the one who has its timer.
   bool failed(Instant now, Period period, Instant begun, const void* by);
-  // While down: the next probe may go at once, and is `by`'s.
+  // While down: the next probe may go at once, and is `by`'s. The waits begin anew: each shard asks
+  // for one of its own, and who asked for them all is there to see it come up.
   void probe_now(Instant now, const void* by);
   // Connections that wait unusually long for its greeting: others are tried first.
   void stalled(bool more) { stalled_.fetch_add(more ? 1 : -1, std::memory_order_relaxed); }
@@ -89,7 +90,8 @@ class Backend {
   Instant since() const { return {since_us_.load(std::memory_order_relaxed)}; }
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint32_t window() const { return window_.load(std::memory_order_relaxed); }
-  uint32_t failures() const { return failures_.load(std::memory_order_relaxed); }  // in a row
+  // In a row, since probe_now().
+  uint32_t failures() const { return failures_.load(std::memory_order_relaxed); }
 
   // What its last EHLO said; before the first: that it takes everything.
   bool lacks_smtputf8() const { return lacks_smtputf8_.load(std::memory_order_relaxed); }

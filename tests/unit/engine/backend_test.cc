@@ -170,6 +170,19 @@ TEST_F(BackendTest, AnOperatorNeedNotWait) {
   EXPECT_TRUE(backend.lease_probe(now));
 }
 
+// 32 shards that probe in vain one after the other are one operator who asked once.
+TEST_F(BackendTest, AnOperatorWhoAskedNeedNotWaitLongAfterIt) {
+  fail();
+  for (int shard = 0; shard < 32; ++shard) {
+    backend.probe_now(now, &me);
+    const auto probe = backend.lease_probe(now);
+    ASSERT_TRUE(probe);
+    backend.failed(now, *probe, now, &me);
+    backend.give_back(false);
+  }
+  EXPECT_LE(wait_for_probe(), seconds(2));
+}
+
 TEST_F(BackendTest, KnowsWhatItsLastEhloSaid) {
   EXPECT_FALSE(backend.lacks_smtputf8());
   smtp::Capabilities said;
