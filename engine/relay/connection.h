@@ -47,6 +47,7 @@ struct Outbound::Connection {
   bool last_piece = false;    // … and ends with the final dot
   bool ready_once = false;    // greeting and EHLO are done
   bool is_idle = false;       // in its lane's idle list
+  bool was_idle = false;      // … was there some time
   uint32_t seen_replies = 0;
   bool moved = true;  // something came to pass since the timer was armed; bytes alone are nothing
 

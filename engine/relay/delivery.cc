@@ -435,11 +435,15 @@ void Outbound::transaction_over(Connection& c) {
   const bool closed = c.client.need() == Need::closed;
   queue::MessageInfo left;
   // The server closed a connection that had been idle, or after a transaction of this delivery:
-  // nothing was tried, and it is not the message's fault. What goes back has come on by then, so
-  // that this ends.
+  // nothing was tried, and it is not the message's fault. This ends: something was delivered on
+  // the connection, or the message goes back but once in an attempt.
+  const bool once = c.was_idle && c.tried_before == 0;
   const bool may_go_back =
-      c.transactions == 0 ? c.reused : c.failed_recipients == 0 && !c.again && !c.unknown;
-  if (closed && !c.client.answered() && may_go_back) return put_back(c);
+      c.transactions == 0 ? c.reused || once : c.failed_recipients == 0 && !c.again && !c.unknown;
+  if (closed && !c.client.answered() && may_go_back) {
+    if (c.transactions == 0 && !c.reused) c.tried_before = c.lane->backend->number();
+    return put_back(c);
+  }
   for (uint32_t i = 0; i < c.positions.size(); ++i)
     c.unknown |= c.client.recipient_outcome(i).result == smtp::Result::unknown;
   for (uint32_t i = 0; i < c.positions.size(); ++i) record(c, i);

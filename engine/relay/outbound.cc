@@ -328,7 +328,7 @@ void Outbound::next_work(Connection& c) {
   if (may && !d.again.empty() && take_again(c)) return;
   if (may && d.lanes.is_eligible(*c.lane)) assign(c);
   if (c.busy || c.is_idle) return;
-  c.is_idle = c.moved = true;
+  c.is_idle = c.was_idle = c.moved = true;
   c.lane->idle.push_back(c.slot);
 }
 

@@ -80,6 +80,8 @@ for shards in (1, 4):
 
         for sink in (again, second):
             sink.kill()
+        # Two that close on it one after the other may put a message off.
+        wait_for(lambda: mx.counters()["backend_connections"] == 0, "it sees them go")
         load(rig, 10)
         wait_for(lambda: "next-hop-down" in alarms(rig), "the next hop is down")
         assert mx.counters()["recipients_sent"] == 2800
