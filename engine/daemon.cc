@@ -70,7 +70,7 @@ class Daemon {
  private:
   bool arm_crash_point();
   bool load();
-  bool raise_descriptor_limit();
+  bool raise_limits();
   bool listen();
   void start_reader();
   bool drop_privileges();
@@ -166,8 +166,12 @@ bool Daemon::load() {
   return true;
 }
 
-// Sessions, backend connections and segments each need a descriptor.
-bool Daemon::raise_descriptor_limit() {
+// While root: rings need memory that is locked, sessions, backend connections and segments each a
+// descriptor.
+bool Daemon::raise_limits() {
+  // Since Linux 6.14 a ring counts as its user's locked memory: 8 MiB are enough for 25.
+  const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+  ::setrlimit(RLIMIT_MEMLOCK, &all);  // who may not is told when it is not enough
   rlimit limit;
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
   limit.rlim_cur = limit.rlim_max;
@@ -534,7 +538,7 @@ int Daemon::run() {
     std::fprintf(stderr, "ringmx: fatal: %s\n", missing.c_str());
     return EX_OSERR;
   }
-  const bool started = raise_descriptor_limit() && listen() && drop_privileges() && open_log() &&
+  const bool started = raise_limits() && listen() && drop_privileges() && open_log() &&
                        open_queue() && recover() && open_control() && start_shards();
   if (started) {
     control_->start();

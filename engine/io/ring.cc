@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/io/clock.h"
 #include "engine/io/kernel.h"
 #include "proto/base/assert.h"
 
@@ -18,6 +19,9 @@ namespace {
 constexpr unsigned ring_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
                                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
+
+// The kernel gives back the locked memory of a process that was killed a moment after its end.
+constexpr Duration memory_patience = seconds(3);
 
 struct Operation {
   uint8_t opcode;
@@ -119,7 +123,11 @@ std::expected<Ring, std::string> Ring::create(const RingOptions& options) {
   io_uring_params params{};
   params.flags = ring_flags;
   params.cq_entries = options.completion_entries;
-  const int error = io_uring_queue_init_params(options.submission_entries, &ring, &params);
+  int error = 0;
+  for (const Instant until = now() + memory_patience;; ::usleep(50'000)) {
+    error = io_uring_queue_init_params(options.submission_entries, &ring, &params);
+    if (error != -ENOMEM || now() >= until) break;
+  }
   if (error < 0) return std::unexpected(describe_setup_error(-error));
   made.kernel_->open = true;
   if (const int refused = restrict_and_enable(ring); refused < 0)

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "engine/io/buffer_ring.h"
 #include "engine/io/crash_point.h"
@@ -24,6 +25,8 @@ constexpr uint32_t accepts_outstanding = 16;  // on each listener
 constexpr uint16_t buffer_group = 1;
 constexpr Duration idle_turn = seconds(60);
 constexpr Duration accept_retry = milliseconds(200);
+// Descriptors are not scarce any more when none was missing for so long.
+constexpr Duration accept_calm = seconds(5);
 
 struct Acceptor {
   int fd = -1;
@@ -184,8 +187,9 @@ void Shard::Runtime::on_timer(io::Timer& timer) {
   } else if (relay::is_relay_timer(timer.kind)) {
     outbound->on_timer(timer);
   } else if (timer.kind == timer_accept) {
-    accept_paused = false;
-    shard.shared_.alarms.clear(shard.log_, "no-descriptors");
+    if (!std::exchange(accept_paused, false))
+      return shard.shared_.alarms.clear(shard.log_, "no-descriptors");
+    loop.timers.arm(accept_timer, loop.now() + accept_calm);
   } else if (timer.kind == timer_shutdown) {
     time_is_up = true;
     inbound->end_all();
