@@ -158,6 +158,7 @@ void Outbound::look_at_changes() {
     if (d->version != d->hop.version()) set_lanes(*d);
     may_decide_ |= is_awaited(*d) && (d->lanes.up() || d->hop.refuses());
     if (d->has_work()) activate(*d);
+    hand_over_idle(*d);
   }
 }
 

@@ -10,6 +10,7 @@
 namespace mx::relay {
 namespace {
 
+constexpr Duration hunger_told_again = milliseconds(100);
 constexpr Duration address_look = seconds(5), others_look = seconds(5);
 // Between two looks at all of them, for each.
 constexpr Duration look_spacing{20};
@@ -135,6 +136,17 @@ void Outbound::went_up(Destination& d, const Backend& backend) {
   arm_health(loop_.now());  // its checks begin
 }
 
+// Another shard has work for it, and no connection.
+void Outbound::hand_over_idle(Destination& d) {
+  for (const auto& lane : d.lanes.all())
+    while (!lane->idle.empty() && d.hop.hand_over(d.lanes.connections()))
+      if (Connection* const c = take_idle(*lane)) {
+        c->client.quit();
+        advance(*c);
+        settle(*c);
+      }
+}
+
 // Work waits and there is no connection for it: another shard that has more is to give one.
 void Outbound::see_to_hunger(Destination& d, bool scarce) {
   const uint32_t own = d.lanes.connections();
@@ -144,6 +156,10 @@ void Outbound::see_to_hunger(Destination& d, bool scarce) {
   const bool hungry = scarce && d.lanes.up() && own < std::max(1U, d.hop.share());
   if (hungry != d.hungry) d.hop.set_hungry(hungry);
   d.hungry = hungry;
+  // Its connections may be idle, and it asleep.
+  if (!hungry || loop_.now() - told_hunger_ < hunger_told_again) return;
+  told_hunger_ = loop_.now();
+  next_hops_.changed();
 }
 
 }  // namespace mx::relay

@@ -2,7 +2,7 @@
 
 answers(stage, argument) is asked at each of greeting, EHLO, MAIL, RCPT, DATA and dot; it returns a
 reply ("550 5.1.1 no"), None for the usual one, or raises HangUp. What was taken is in `messages`,
-with when and on which connection; `most` is how many connections there were at once.
+with when and on which connection; `most` is how many connections had a transaction at once.
 A script in `scripts` gets one connection for itself, to do with it what no server would.
 """
 
@@ -16,7 +16,7 @@ class HangUp(Exception):
 
 
 class Handler(socketserver.StreamRequestHandler):
-    gone = False
+    gone = busy = False
 
     def say(self, reply):
         self.wfile.write(reply.encode() + b"\r\n")
@@ -33,7 +33,6 @@ class Handler(socketserver.StreamRequestHandler):
                 owner.accepted += 1
                 self.number = owner.accepted
                 owner.open += 1
-                owner.most = max(owner.most, owner.open)
                 script = owner.scripts.pop(0) if owner.scripts else None
             if script:
                 script(self)
@@ -49,6 +48,15 @@ class Handler(socketserver.StreamRequestHandler):
         with self.server.owner.lock:
             self.server.owner.open -= not self.gone
         self.gone = True
+        self.transaction(False)
+
+    def transaction(self, begins):
+        """The end of one is said before the client can know it, and begin another elsewhere."""
+        owner = self.server.owner
+        with owner.lock:
+            owner.transactions += begins - self.busy
+            owner.most = max(owner.most, owner.transactions)
+        self.busy = begins
 
     def dialogue(self):
         owner = self.server.owner
@@ -65,6 +73,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.answer("EHLO", command, usual)
             elif verb == "MAIL":
                 sender, recipients = command, []
+                self.transaction(True)
                 if not self.answer("MAIL", command, "250 2.1.0 Ok"):
                     sender = None
             elif verb == "RCPT":
@@ -79,6 +88,7 @@ class Handler(socketserver.StreamRequestHandler):
                         body += text[1:] if text.startswith(b".") else text
                     if not text:
                         return
+                    self.transaction(False)
                     if self.answer("dot", body, "250 2.0.0 Ok: queued as TEST"):
                         with owner.lock:
                             owner.messages.append({"mail": sender, "rcpt": recipients,
@@ -105,7 +115,8 @@ class Backend:
         self.one_message = one_message  # a connection is closed behind its first
         self.extensions = extensions
         self.messages = []
-        self.accepted = self.open = self.most = 0  # connections
+        self.accepted = self.open = 0  # connections
+        self.transactions = self.most = 0  # now, and at once
         self.scripts = []  # each is given one connection (its handler) instead of a dialogue
         self.lock = threading.Lock()
 

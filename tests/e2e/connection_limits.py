@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What main.cf says of connections to a backend is what the backend sees: no more at once than
-relay_destination_concurrency_limit, over all shards; a pause between deliveries with
+"""What main.cf says of connections to a backend is what the backend sees: no more of them in use at
+once than relay_destination_concurrency_limit, over all shards; a pause between deliveries with
 relay_destination_rate_delay; how many messages a connection has, and how long it lasts."""
 
 import smtplib
@@ -59,6 +59,20 @@ for shards in (1, 4):
     backend = seen(3, connections=3, ringmx_shards=shards, relay_destination_rate_delay="1s")
     times = [m["at"] for m in backend.messages]
     assert backend.most == 1 and all(b - a > 0.9 for a, b in zip(times, times[1:])), times
+
+# One shard has all the connections there may be, and no mail any more: another gets one soon.
+with Backend(Gate(4)) as backend, Rig() as rig:
+    rig.configure(relayhost=f"[127.0.0.1]:{backend.port}", ringmx_backend_check_interval=0,
+                  ringmx_segment_size=8 << 20, ringmx_shards=4,
+                  relay_destination_concurrency_limit=3, smtp_connection_cache_time_limit="60s")
+    mx = rig.ringmx()
+    send(rig, 12)
+    wait_for(lambda: len(backend.messages) == 12, "those of one shard")
+    assert backend.most == 3, backend.most
+    backend.answers = lambda stage, argument: None
+    send(rig, 16, 16)
+    wait_for(lambda: len(backend.messages) == 28, "those of all shards", 10)
+    assert mx.terminate() == 0
 
 messages = Counter(m["connection"] for m in
                    seen(12, smtp_connection_reuse_count_limit=2,
