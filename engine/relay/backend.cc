@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proto/base/assert.h"
+#include "proto/base/limits.h"
 #include "proto/base/prng.h"
 
 namespace mx::relay {
@@ -133,7 +134,8 @@ void Backend::delivered(Instant now) {
   if (credit >= credit_unit) window_.store(window + 1, std::memory_order_relaxed);
 }
 
-bool Backend::failed(Instant now, Period period, Instant begun, const void* by) {
+bool Backend::failed(Instant now, Period period, Instant begun, const void* by,
+                     std::string_view why) {
   const std::lock_guard lock(mutex_);
   if (period != period_.load(std::memory_order_relaxed)) return false;
   if (state() == State::up) {
@@ -143,15 +145,16 @@ bool Backend::failed(Instant now, Period period, Instant begun, const void* by) 
       growth_from_us_ = (now + growth_pause).us;
       return false;
     }
-    go_down(now, by);
+    go_down(now, by, why);
     return true;
   }
-  if (state() == State::probing) go_down(now, by);
+  if (state() == State::probing) go_down(now, by, why);
   return false;
 }
 
 void Backend::go_up(Instant now) {
   failures_ = 0;
+  why_.clear();
   window_ = window_initial();
   growth_credit_ = 0;
   growth_from_us_ = 0;
@@ -162,7 +165,8 @@ void Backend::go_up(Instant now) {
 }
 
 // Also from down to down, by a probe that failed: the same period, a longer wait.
-void Backend::go_down(Instant now, const void* by) {
+void Backend::go_down(Instant now, const void* by, std::string_view why) {
+  why_ = why.substr(0, limits::defer_reason_bytes_max);
   const uint32_t failures = failures_.fetch_add(1, std::memory_order_relaxed);
   const Duration wait =
       std::min(probe_first * (int64_t{1} << std::min(failures, doublings_max)), probe_last);
@@ -176,6 +180,11 @@ void Backend::go_down(Instant now, const void* by) {
   since_us_ = now.us;
   // Behind the state: who sees this period in lease() sees that it is down.
   period_.fetch_add(1, std::memory_order_release);
+}
+
+std::string Backend::why_down() const {
+  const std::lock_guard lock(mutex_);
+  return why_;
 }
 
 void Backend::probe_now(Instant now, const void* by) {

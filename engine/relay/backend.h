@@ -70,9 +70,11 @@ class Backend {
   bool heard(Instant now);
   // A message has been dealt with: the ramp goes on.
   void delivered(Instant now);
-  // A connection of that period was begun at `begun` and did not get as far as EHLO. True: it was
-  // up until now, and `by` is the one who has its timer.
-  bool failed(Instant now, Period period, Instant begun, const void* by);
+  // A connection of that period was begun at `begun` and did not get as far as EHLO; `why` is for
+  // people. True: it was up until now, and `by` is the one who has its timer.
+  bool failed(Instant now, Period period, Instant begun, const void* by, std::string_view why = {});
+  // Of the last that failed, while it is down.
+  std::string why_down() const;
   // While down: the next probe may go at once, and is `by`'s. The waits begin anew: each shard asks
   // for one of its own, and who asked for them all is there to see it come up.
   void probe_now(Instant now, const void* by);
@@ -99,15 +101,16 @@ class Backend {
 
  private:
   void go_up(Instant now);
-  void go_down(Instant now, const void* by);
+  void go_down(Instant now, const void* by, std::string_view why);
   uint32_t window_initial() const;
 
   // constant after construction
   Candidate candidate_;
   uint16_t number_;
   // under the mutex
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   uint64_t jitter_;
+  std::string why_;
   // shared
   std::atomic<uint32_t> preference_;
   std::atomic<uint32_t> connections_max_, initial_;

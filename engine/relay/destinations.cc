@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
-#include "engine/config/addresses.h"
-#include "engine/dns/name.h"
 #include "engine/relay/connection.h"
 #include "engine/relay/outbound.h"
+#include "engine/relay/way.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -19,18 +18,6 @@ constexpr size_t ended_look = 10'000;
 constexpr size_t named_max = 2 * limits::next_hops_max;
 constexpr std::string_view none_is_up =
     "delivery temporarily suspended: none of its next hops is up";
-
-// The domain of an address is not what a person wrote as a next hop: whatever is in it, it names
-// one host, at the usual port. Nothing: no mail can be sent there.
-std::vector<config::NextHop> hosts_of_domain(std::string_view domain,
-                                             const config::RelaySettings& relay) {
-  std::optional<std::string> host(domain);
-  const bool literal = domain.starts_with('[') && config::parse_address(domain);
-  if (!literal && !is_ascii(domain)) host = dns::ascii_name(domain);
-  if (!host || (!literal && !config::is_valid_hostname(*host))) return {};
-  auto hop = config::parse_next_hop(*host, relay.default_port, relay.known_ports);
-  return hop ? std::vector{std::move(*hop)} : std::vector<config::NextHop>{};
-}
 
 }  // namespace
 
@@ -113,14 +100,11 @@ Outbound::Named Outbound::name(const policy::Route& route, std::string_view key)
   const config::RelaySettings& relay = settings_->relay;
   Named named;
   std::vector<config::NextHop> hosts;
-  if (route.by_domain) {
-    hosts = hosts_of_domain(key.substr(1), relay);
-    named.why = Unusable::domain;
-  } else if (auto parsed = config::parse_next_hops(key, relay.default_port, relay.known_ports)) {
-    hosts = std::move(*parsed);
-  } else {
-    log_.line("smtp", "warning: transport_maps: {}", observe::Peer{parsed.error()});
-  }
+  if (route.by_domain) named.why = Unusable::domain;
+  if (auto found = hosts_of(route.by_domain ? key.substr(1) : key, route.by_domain, relay))
+    hosts = std::move(*found);
+  else
+    log_.line("smtp", "warning: transport_maps: {}", observe::Peer{found.error()});
   // A table may send all domains there are by their MX: those are named by nobody.
   const bool by_hand = !route.own && !route.by_domain;
   if (!hosts.empty()) {
@@ -223,8 +207,7 @@ void Outbound::give_up_dead() {
   for (const auto& d : destinations_) {
     const bool dead = d->waits_since.us != 0 && loop_.now() - d->waits_since >= dead_life;
     if (!dead || d->watched || d->active) continue;
-    const std::string why =
-        fmt::format("delivery temporarily suspended: {} is down", d->hop.name());
+    const std::string why = suspended(d->hop);
     for (auto* list : d->works) {
       for (const Work& work : std::exchange(*list, {})) {
         if (work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);

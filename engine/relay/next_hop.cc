@@ -100,6 +100,14 @@ bool NextHop::up() const {
   return std::ranges::any_of(*backends(), [](const auto& b) { return b->up(); });
 }
 
+std::string NextHop::why_down() const {
+  if (up()) return {};
+  for (const auto& backend : *backends())
+    if (std::string why = backend->why_down(); !why.empty()) return why;
+  const auto trouble = this->trouble();
+  return trouble == nullptr ? "" : trouble->why;
+}
+
 // With one recipient a transaction Postfix's limits are for each mailbox, not for the host.
 void NextHop::set_limits(const config::TransportLimits& limits) {
   const bool by_mailbox = limits.recipients == 1;

@@ -72,6 +72,8 @@ class NextHop {
   // Is another when backends() or trouble() is another.
   uint32_t version() const { return version_.load(std::memory_order_acquire); }
   bool up() const;
+  // Why it is down, for people; empty: it is up, or nothing is known yet.
+  std::string why_down() const;
   const std::string& name() const { return name_; }
 
   // What the transport that leads here says.

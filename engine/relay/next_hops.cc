@@ -52,6 +52,12 @@ NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool 
   return entry.hop;
 }
 
+std::shared_ptr<const NextHop> NextHops::find(const std::vector<config::NextHop>& hosts) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = hops_.find(name_of(hosts));
+  return found == hops_.end() ? nullptr : found->second.hop;
+}
+
 void NextHops::gave_back() {
   const std::lock_guard lock(mutex_);
   forget_again_ = {};

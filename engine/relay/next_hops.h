@@ -43,6 +43,8 @@ class NextHops {
   // domains.
   // Shards keep what they are given as long as they have mail for it, or had some lately.
   Pointer get(const std::vector<config::NextHop>& hosts, bool configured, bool ours = true);
+  // Nobody is given a place by that; nullptr: there is none.
+  std::shared_ptr<const NextHop> find(const std::vector<config::NextHop>& hosts) const;
   // A shard let some go: there may be one for another now.
   void gave_back();
   // After a reload: main.cf names these, and no others any more.

@@ -6,6 +6,7 @@
 #include "engine/observe/delay.h"
 #include "engine/observe/local_zone.h"
 #include "engine/relay/age.h"
+#include "engine/relay/way.h"
 #include "proto/base/assert.h"
 #include "proto/base/text.h"
 
@@ -45,9 +46,14 @@ NoticeRow alias_row(uint32_t recipient, mail::AliasNote note) {
           .action = note == mail::AliasNote::delivered ? "delivered" : "expanded"};
 }
 
-Notices::Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
-                 observe::Counters& counters)
-    : loop_(loop), spool_(spool), log_(log), counters_(counters), jobs_(limits::notice_jobs_max) {}
+Notices::Notices(io::Loop& loop, spool::Spool& spool, const NextHops& next_hops,
+                 observe::LogStream& log, observe::Counters& counters)
+    : loop_(loop),
+      spool_(spool),
+      next_hops_(next_hops),
+      log_(log),
+      counters_(counters),
+      jobs_(limits::notice_jobs_max) {}
 
 Notices::~Notices() {
   jobs_.each([&](uint32_t, Job& job) { job.posting.abandon(spool_.journal()); });
@@ -199,6 +205,7 @@ void Notices::plan_rows(Job& job, mail::EnvelopeReader& envelope) {
             [](const NoticeRow& a, const NoticeRow& b) { return a.recipient < b.recipient; });
   const size_t noted = job.rows.size();
   size_t next = 0;
+  const WaitReasons waits(*snapshot_, next_hops_);
   mail::EnvelopeRecipient recipient;
   for (uint32_t i = 0; envelope.next_recipient(recipient); ++i) {
     while (next < noted && job.rows[next].recipient < i) ++next;
@@ -210,13 +217,14 @@ void Notices::plan_rows(Job& job, mail::EnvelopeReader& envelope) {
       job.rows.push_back(alias_row(i, recipient.note));
       plan_row(job, static_cast<uint32_t>(job.rows.size()) - 1, envelope.head(), recipient);
     } else if (job.cause.expired || job.cause.delayed) {
+      std::string why = waits.of(recipient.address);
       job.rows.push_back({.recipient = i,
                           .kind = job.cause.expired ? Kind::failed : Kind::delayed,
                           .status_class = 4,
                           .subject = 4,
                           .detail = job.cause.expired ? uint16_t{7} : uint16_t{1},
                           .remote = {},
-                          .text = job.cause.why});
+                          .text = why.empty() ? job.cause.why : std::move(why)});
       // What waited for a next hop that was down has no other line.
       const NoticeRow& row = job.rows.back();
       log_.line("error", "{}: to=<{}>, relay=none, delay={}, dsn=4.4.{}, status=deferred ({})",

@@ -39,6 +39,7 @@
 #include "engine/observe/counters.h"
 #include "engine/observe/log.h"
 #include "engine/policy/snapshot.h"
+#include "engine/relay/next_hops.h"
 #include "engine/relay/posting.h"
 #include "engine/spool/spool.h"
 #include "proto/mail/envelope.h"
@@ -64,7 +65,9 @@ NoticeRow alias_row(uint32_t recipient, mail::AliasNote note);
 // Why begin() is called, and what next_ended() gives back.
 struct NoticeCause {
   queue::MessageId id;
-  std::string why;          // the reason that the journal keeps if recipients are left
+  // The reason that the journal keeps if recipients are left, and is told if that of theirs is not
+  // that their next hop is down.
+  std::string why;
   bool expired = false;     // all that are pending are given up
   bool delayed = false;     // else: the sender is warned of all that are pending
   bool listed = false;      // it stands in a list of waiting ones all the same
@@ -79,7 +82,7 @@ struct NoticeCause {
 
 class Notices {
  public:
-  Notices(io::Loop& loop, spool::Spool& spool, observe::LogStream& log,
+  Notices(io::Loop& loop, spool::Spool& spool, const NextHops& next_hops, observe::LogStream& log,
           observe::Counters& counters);
   ~Notices();
 
@@ -165,6 +168,7 @@ class Notices {
 
   io::Loop& loop_;
   spool::Spool& spool_;
+  const NextHops& next_hops_;
   observe::LogStream& log_;
   observe::Counters& counters_;
   policy::SnapshotPointer snapshot_;

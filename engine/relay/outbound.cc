@@ -35,7 +35,7 @@ Outbound::Outbound(io::Loop& loop, spool::Spool& spool, NextHops& next_hops,
       schedule_({}, seed),
       connections_(limits::connections_max),
       route_reads_(route_reads_max),
-      notices_(loop, spool, log, counters),
+      notices_(loop, spool, next_hops, log, counters),
       letters_(loop, spool, log, counters) {
   schedule_timer_.kind = timer_schedule;
   sweep_timer_.kind = timer_sweep;
@@ -192,14 +192,15 @@ void Outbound::on_connected(Connection& c, int result) {
     return;
   }
   const char* why = result == -ECANCELED ? "Connection timed out" : std::strerror(-result);
-  log_.line("smtp", "connect to {}: {}", c.where(), why);
-  open_failed(c, fmt::format("{}: {}", c.where(), why));
+  const std::string text = fmt::format("connect to {}: {}", c.where(), why);
+  log_.line("smtp", "{}", text);
+  open_failed(c, text);
 }
 
 // It did not get as far as EHLO.
 void Outbound::open_failed(Connection& c, std::string_view why) {
   Backend& backend = *c.lane->backend;
-  const bool down = backend.failed(loop_.now(), c.period, c.begun, this);
+  const bool down = backend.failed(loop_.now(), c.period, c.begun, this, why);
   if (!backend.up() && backend.is_timed_by(this)) arm_health(backend.probe_at());
   if (down) went_down(c.destination, backend, why);
   begin_close(c);
@@ -353,9 +354,10 @@ void Outbound::session_over(Connection& c) {
   }
   if (!c.ready_once) {
     const smtp::Outcome& why = c.client.session_outcome();
-    log_.line("smtp", "host {} refused to talk to me: {}", c.where(),
-              observe::Peer{why.text.view()});
-    open_failed(c, fmt::format("{}: {}", c.where(), why.text.view()));
+    const std::string text =
+        fmt::format("host {} refused to talk to me: {}", c.where(), observe::Peer{why.text.view()});
+    log_.line("smtp", "{}", text);
+    open_failed(c, text);
     return;
   }
   begin_close(c);

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "engine/io/clock.h"
+#include "engine/relay/way.h"
 #include "engine/shard/ask.h"
 #include "proto/base/limits.h"
 #include "queue/reader.h"
@@ -225,6 +226,8 @@ std::string Control::next_hops() const {
       if (state == State::down)
         rows += fmt::format(",\"next_probe_s\":{}",
                             std::max<int64_t>((backend->probe_at() - now).us, 0) / 1'000'000);
+      if (state != State::up)
+        rows += fmt::format(",\"why\":{}", spool::quoted(backend->why_down()));
       rows += "}";
     }
     out +=
@@ -307,8 +310,13 @@ bool Control::list(int client, const Selection& selection) {
     out.clear();
     return client_there;
   };
+  const policy::SnapshotPointer newest = publisher_.newest();
+  const relay::WaitReasons reasons(*newest, next_hops_);
+  const spool::WaitReason waits = [&](std::string_view address) { return reasons.of(address); };
+  const WallTime now = io::wall_now();
   const bool whole = each(selection, [&](Shard&, const spool::QueuedMessage& row, Bytes commit) {
-    out += spool::to_json(row, commit);
+    const bool due = row.info.next_attempt <= now;  // else it has its time, and a reason
+    out += spool::to_json(row, commit, due ? waits : spool::WaitReason{});
     return send(list_send_bytes);
   });
   if (!whole && client_there) out += "{\"error\":\"a shard does not answer\"}\n";

@@ -65,31 +65,34 @@ void each_pending(const QueuedMessage& message, mail::EnvelopeReader& envelope, 
 
 }  // namespace
 
-std::string to_json(const QueuedMessage& message, Bytes commit) {
+std::string to_json(const QueuedMessage& message, Bytes commit, const WaitReason& waits) {
   Opened opened = open_envelope(commit);
   const queue::MessageInfo& info = message.info;
-  std::string out = fmt::format(
+  std::string recipients;
+  bool delayed = info.attempts > 0;
+  const auto add = [&](std::string_view address, const std::string& why) {
+    recipients += fmt::format("{}{{\"address\":{}", recipients.empty() ? "" : ",", quoted(address));
+    if (!why.empty()) recipients += ",\"delay_reason\":" + quoted(why);
+    recipients += "}";
+  };
+  if (opened.ok)
+    each_pending(message, opened.envelope, [&](std::string_view address) {
+      const std::string why = waits ? waits(address) : "";
+      delayed |= !why.empty();
+      add(address, why.empty() ? message.reason : why);
+    });
+  else
+    add(damaged_envelope, message.reason);
+  return fmt::format(
       "{{\"queue_name\":\"{}\",\"queue_id\":\"{}\",\"arrival_time\":{},\"message_size\":{},"
-      "\"forced_expire\":false,\"sender\":{},{}\"recipients\":[",
+      "\"forced_expire\":false,\"sender\":{},{}\"recipients\":[{}]}}\n",
       info.next_attempt == queue::held_until ? "hold"
-      : info.attempts > 0                    ? "deferred"
+      : delayed                              ? "deferred"
                                              : "active",
       queue::to_text(info.id).view(), info.arrival.seconds(),
       opened.ok ? opened.envelope.head().size : 0,
       quoted(opened.ok ? opened.envelope.head().sender : damaged_envelope),
-      opened.ok ? "" : "\"damaged\":true,");
-  bool first = true;
-  const auto add = [&](std::string_view address) {
-    out += fmt::format("{}{{\"address\":{}", first ? "" : ",", quoted(address));
-    if (!message.reason.empty()) out += ",\"delay_reason\":" + quoted(message.reason);
-    out += "}";
-    first = false;
-  };
-  if (opened.ok)
-    each_pending(message, opened.envelope, add);
-  else
-    add(damaged_envelope);
-  return out + "]}\n";
+      opened.ok ? "" : "\"damaged\":true,", recipients);
 }
 
 bool goes_to(const QueuedMessage& message, Bytes commit, std::string_view domain) {

@@ -6,6 +6,7 @@
 // now.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,9 +46,11 @@ struct QueuedMessage {
 
 // A JSON string (RFC 8259 7); what is not printable becomes '?'.
 std::string quoted(std::string_view text);
+// Why mail for an address is not tried, though it is its time; empty: nothing is known.
+using WaitReason = std::function<std::string(std::string_view address)>;
 // One line, LF included, with the keys of postqueue -j. `commit`: the payload of the COMMIT; empty
-// or malformed: the line says "damaged".
-std::string to_json(const QueuedMessage& message, Bytes commit);
+// or malformed: the line says "damaged". `waits` counts before what the last attempt said.
+std::string to_json(const QueuedMessage& message, Bytes commit, const WaitReason& waits = {});
 // Whether one of the pending recipients is in this domain.
 bool goes_to(const QueuedMessage& message, Bytes commit, std::string_view domain);
 

@@ -8,7 +8,7 @@ import re
 import signal
 
 from dns import Unbound
-from rig import DOMAIN, Rig, free_port, wait_for
+from rig import BIN, DOMAIN, Rig, free_port, wait_for
 
 COUNT = 300  # domains
 SENDER = "sender@mail.test"  # outside: bounces go by its MX
@@ -26,6 +26,10 @@ def send(mx, *recipients, sender=SENDER, options=()):
 def outcome(mx, recipient, pattern):
     return wait_for(lambda: mx.lines(f"to=<{re.escape(recipient)}>.*{pattern}"),
                     f"{recipient}: {pattern}")
+
+
+def listed(rig):
+    return rig.run(BIN / "mxq", "-c", rig.dir, "-p", check=True).stdout
 
 
 def received(*sinks):
@@ -69,7 +73,7 @@ def hopeless(mx, b, transport):
     if transport:
         send(mx, *[f"u{n}@bad.test" for n in range(3)])
         outcome(mx, "u2@bad.test", "dsn=4.3.5, status=deferred .its next hop can't be used")
-        assert len(mx.lines("warning: transport_maps: ")) == 1
+        assert len(mx.said("warning: transport_maps: ")) == 1
     assert not mx.lines("warning: next hop .*none.test")
 
 
@@ -113,6 +117,10 @@ def check(shards, transport=""):
         send(mx, "u@soft.test")
         wait_for(lambda: mx.lines("alarm next-hop-down soft.test.* raised"), "the other alarm")
         assert not mx.lines("alarm next-hop-down gone")
+        wait_for(lambda: re.search(r"suspended: connect to nobody.test\[127.0.0.9\]:\d+: "
+                                   r".*refused\)\n +u@dead.test", listed(rig)), "its reason")
+        wait_for(lambda: re.search(r"temporarily suspended: .*soft.test.*\)\n +u@soft.test",
+                                   listed(rig)), "the other reason")
         four = rig.mxsink(port=port, name="sink9", address="127.0.0.9")
         wait_for(lambda: received(four) == ["u@dead.test", "u@dead.test", "u@gone.test"],
                  "mail for the domains that are back")

@@ -66,8 +66,13 @@ def given_up(shards):
         late = [r for r in reports(backend) if r["Subject"] == end and "about-later" in str(r)][0]
         fields = late.get_payload()[1].get_payload()
         assert fields[1]["Status"].startswith("4."), fields[1].as_string()
+        for report in reports(backend):
+            if "about-dead" in str(report):
+                fields = report.get_payload()[1].get_payload()
+                why = f"connect to 127.0.0.1[127.0.0.1]:{dead}: Connection refused"
+                assert why in " ".join(fields[1]["Diagnostic-Code"].split()), str(fields[1])
         wait_for(lambda: not queue(rig), "an empty queue")
-        assert len(mx.lines("from=<.*>, status=expired, returned to sender")) == 3
+        assert len(mx.said("from=<.*>, status=expired, returned to sender", 3)) == 3
         assert not subjects(backend, "about-null")
         assert mx.terminate() == 0
 

@@ -36,7 +36,12 @@ with Rig() as the_rig:
         assert row["sender"] == f"sender@{DOMAIN}", row
         assert [r["address"] for r in row["recipients"]] == [RECIPIENT], row
         assert row["queue_name"] in ("active", "deferred"), row
-    text = the_rig.run(*mxq, "-p", check=True).stdout
+    # It is down, so that nothing was tried: why that is stands at each, as in Postfix.
+    why = f"connect to 127.0.0.1[127.0.0.1]:{port}: Connection refused"
+    text = wait_for(lambda: (listed := the_rig.run(*mxq, "-p", check=True).stdout).count(
+        f"(delivery temporarily suspended: {why})") == MESSAGES and listed, "the reasons")
+    assert "*" not in text
+    assert f"({why})" in the_rig.run(*mxq, "--status", check=True).stdout
     assert all(row["queue_id"] in text for row in rows)
     assert text.strip().split("\n")[-1].endswith(f"in {MESSAGES} Requests."), text[-200:]
 

@@ -94,21 +94,7 @@ int Command::list() {
     table.print();
   else if (!options_.json_lines)
     listing.end();
-  if (!options_.json_lines) tell_why_mail_waits();
   return tell_missing(missing);
-}
-
-// Mail that waits for a next hop that is down was not tried, and has no reason of its own.
-void Command::tell_why_mail_waits() const {
-  if (!is_running(socket_)) return;
-  ask(socket_, "status", [](const std::string& line) {
-    const json status = parse(line);
-    for (const json& alarm : status["alarms"]) {
-      const auto name = alarm["name"].get<std::string>();
-      if (name.starts_with("next-hop-down"))
-        std::fprintf(stderr, "mxq: %s\n", alarm["text"].get<std::string>().c_str());
-    }
-  });
 }
 
 int Command::send_steer(const std::string& request, const char* verb) {

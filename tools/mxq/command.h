@@ -36,7 +36,6 @@ class Command {
   // Each queued message as JSON, from the running daemon or from the files.
   void each_line(const Choice& choice, const std::function<void(const std::string&)>& on_line);
   int list();
-  void tell_why_mail_waits() const;
   int steer_all();
   // `called`: what a person calls it, if not so.
   int steer(const char* verb, const std::vector<std::string>& what, const char* called = nullptr);

@@ -112,6 +112,7 @@ void print_backends(const json& hop) {
     if (number(b["failures"]) > 0) std::printf(", %llu failures", number(b["failures"]));
     if (b.contains("next_probe_s"))
       std::printf(", next probe in %llu s", number(b["next_probe_s"]));
+    if (const std::string why = b.value("why", ""); !why.empty()) std::printf(" (%s)", why.c_str());
     std::printf("\n");
   }
 }
