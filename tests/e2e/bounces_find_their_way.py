@@ -52,7 +52,7 @@ def endless_alias():
         assert len(instead) == 1 and f"no2@{DOMAIN}".encode() in instead[0]["body"], instead
         assert len(backend.messages) == 2
         for to in (f"owner-list2@{ORIGIN}", f"deep@{DOMAIN}"):
-            assert len(mx.lines(f"warning: .*a notice to {to} is dropped: ")) == 1, to
+            assert len(mx.said(f"warning: .*a notice to {to} is dropped: ")) == 1, to
         assert mx.terminate() == 0
 
 

@@ -106,7 +106,7 @@ class Campaign:
             self.points[point] += 1
             return
         if point != RANDOM:
-            assert mx.lines(f"warning: armed: crash point {point}: "), mx.text()
+            mx.said(f"warning: armed: crash point {point}: ")
         stop = threading.Event()
         thread = threading.Thread(target=self.three.run, args=(stop,))
         before = size(self.ledger)

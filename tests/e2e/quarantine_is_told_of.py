@@ -158,7 +158,7 @@ def alias_is_told_of():
             mx = rig.ringmx()
             wait_for(lambda: queue_ids(rig), "the hold")
             wait_for(lambda: backend.messages, "the notice")
-            assert len(mx.lines(f"to=<{RECIPIENTS[0]}>.*bounced")) == 1
+            assert len(mx.said(f"to=<{RECIPIENTS[0]}>.*bounced")) == 1
             assert b"Action: expanded" in backend.to("someone@sender.example")[0]["body"]
             assert mx.terminate() == 0
             assert len(backend.messages) == 1

@@ -12,7 +12,7 @@ with Rig() as rig:
     rig.configure(relayhost=f"[127.0.0.1]:{sink.port}", ringmx_segment_size=SEGMENT,
                   ringmx_queue_size_limit=COUNT * SEGMENT)
     mx = rig.ringmx()
-    assert mx.lines(f"making {COUNT - 3} queue segments")
+    mx.said(f"making {COUNT - 3} queue segments")
     assert rig.mxload("-s", "5", "-m", "200", "-d")["accepted"] == 200
     names = {f"seg-{i:06d}" for i in range(COUNT)}
     directory = rig.dir / "queue" / "segments"

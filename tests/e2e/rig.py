@@ -97,6 +97,11 @@ class Process:
     def lines(self, pattern=""):
         return [line for line in self.text().split("\n") if line and re.search(pattern, line)]
 
+    def said(self, pattern, count=1):
+        """Waits for so many lines, and returns all: the log is written a moment behind."""
+        wait_for(lambda: len(self.lines(pattern)) >= count, f"{count} lines like {pattern}")
+        return self.lines(pattern)
+
     def running(self):
         return self.process.poll() is None
 

@@ -76,8 +76,8 @@ def three_recipients(rig, mx, backend):
     answers.busy = False
     wait_for(lambda: backend.to(RECIPIENTS[3]), "the one that was put off")
     assert len(backend.to(RECIPIENTS[0])) == 1
-    assert len(mx.lines(rf"to=<no@{DOMAIN}>.*status=bounced")) == 1
-    assert mx.lines("sender non-delivery notification")
+    assert len(mx.said(rf"to=<no@{DOMAIN}>.*status=bounced")) == 1
+    mx.said("sender non-delivery notification")
 
 
 def dsn_parameters(rig, backend):
@@ -145,7 +145,7 @@ def eight_bit(mode):
             _, _, status, original = parts(bounce(backend, "second"))
             assert status[1]["Status"] == "5.6.3" and not backend.to(RECIPIENTS[0])
         assert mx.counters()["eight_bit_unannounced"] >= 2
-        assert len(mx.lines("alarm backend-8bit .* raised")) == 1
+        assert len(mx.said("alarm backend-8bit .* raised")) == 1
         backend.extensions = ("PIPELINING", "8BITMIME")
         with smtplib.SMTP("127.0.0.1", rig.port) as smtp:
             smtp.sendmail(SENDER, RECIPIENTS[0], b"Subject: third\r\n\r\n\xe4\r\n",
