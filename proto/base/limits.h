@@ -91,7 +91,7 @@ inline constexpr uint32_t envelope_address_bytes_max = 1024;
 inline constexpr uint32_t next_hops_max = 4096;
 inline constexpr uint32_t lookup_threads = 4;
 // What one of them takes, and what of it each shard has.
-inline constexpr uint32_t next_hop_bytes = 16U << 10;    // 32 backends with their names
+inline constexpr uint32_t next_hop_bytes = 24U << 10;    // 32 backends: names, why they are down
 inline constexpr uint32_t destination_bytes = 8U << 10;  // the same as lanes, and empty lists
 // Addresses of one of them.
 inline constexpr uint32_t backends_max = 32;
