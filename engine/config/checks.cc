@@ -181,7 +181,6 @@ void Checker::report(Diagnostics& diagnostics) {
       case Standing::custom:
         break;
       case Standing::refused:
-        ++refused_count_;
         diagnostics.push_back(
             {main_cf_.file(), entry.line, Severity::error,
              fmt::format("{} = {}: {}", name, printable(entry.value, shown_bytes_max),
@@ -210,7 +209,6 @@ void Checker::report_by_reference(const Parameter& row, Diagnostics& diagnostics
     if (cause == nullptr) cause = main_cf_.find(name);
   });
   if (cause != nullptr && judge(*cause).standing == Standing::refused) return;
-  ++refused_count_;
   diagnostics.push_back({main_cf_.file(), cause == nullptr ? 0 : cause->line, Severity::error,
                          fmt::format("{} = {}: {}", row.name, row.fallback, row.reason)});
 }

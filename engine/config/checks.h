@@ -44,8 +44,6 @@ class Checker {
   Judgement judge(const Entry& entry);
   // Judges every entry, and every refused parameter that is not set but gets its value by $name.
   void report(Diagnostics& diagnostics);
-  // How many of the errors are for what is not built: all else of the file can still be read.
-  size_t refused_count() const { return refused_count_; }
 
  private:
   void find_used_names(const MasterCf& master_cf);
@@ -61,7 +59,6 @@ class Checker {
   Diagnostics ignored_;
   Evaluator defaults_;  // of a machine like this one with an empty main.cf
   std::set<std::string, std::less<>> used_;
-  size_t refused_count_ = 0;
 };
 
 }  // namespace mx::config

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 namespace mx::config {
 
 std::string to_string(const Diagnostic& diagnostic) {
@@ -10,6 +14,12 @@ std::string to_string(const Diagnostic& diagnostic) {
                                 : fmt::format("{}:{}", diagnostic.file, diagnostic.line);
   const char* const kind = diagnostic.severity == Severity::warning ? "warning: " : "";
   return fmt::format("{}: {}{}", place, kind, diagnostic.text);
+}
+
+void sort_by_place(Diagnostics& diagnostics) {
+  std::ranges::stable_sort(diagnostics, {}, [](const Diagnostic& one) {
+    return std::pair<std::string_view, uint32_t>(one.file, one.line);
+  });
 }
 
 }  // namespace mx::config

@@ -20,4 +20,7 @@ using Diagnostics = std::vector<Diagnostic>;
 // "file:line: text", "file:line: warning: text"; without ":line" when it is 0.
 std::string to_string(const Diagnostic& diagnostic);
 
+// By file and line; what is said of one place stays in its order.
+void sort_by_place(Diagnostics& diagnostics);
+
 }  // namespace mx::config

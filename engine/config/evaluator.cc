@@ -194,6 +194,12 @@ uint32_t Evaluator::line_of(std::string_view name) const {
   return entry == nullptr ? 0 : entry->line;
 }
 
+bool Evaluator::has_error(std::string_view name) const {
+  const std::string start = fmt::format("{}: ", name);
+  const auto found = reported_.lower_bound(start);
+  return found != reported_.end() && found->starts_with(start);
+}
+
 void Evaluator::error(std::string_view name, std::string text) {
   std::string whole = fmt::format("{}: {}", name, text);
   if (!reported_.insert(whole).second) return;

@@ -60,6 +60,8 @@ class Evaluator {
   const MainCf& main_cf() const { return main_cf_; }
   const HostFacts& host() const { return host_; }
   uint32_t line_of(std::string_view name) const;  // 0: not set
+  // Whether error() was told of `name`: its value then is not what is written.
+  bool has_error(std::string_view name) const;
   void error(std::string_view name, std::string text);
   void warning(std::string_view name, std::string text);
   void report(const Word& word, Severity severity, std::string text);

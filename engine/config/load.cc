@@ -20,12 +20,6 @@ namespace mx::config {
 
 namespace {
 
-void sort_by_place(Diagnostics& diagnostics) {
-  std::ranges::stable_sort(diagnostics, {}, [](const Diagnostic& one) {
-    return std::pair<std::string_view, uint32_t>(one.file, one.line);
-  });
-}
-
 // Postfix runs its server with stress=yes when all processes are busy, and ${stress?…} in main.cf
 // says what is different then.
 void read_stressed(const MainCf& main_cf, const HostFacts& host, Settings& settings,
@@ -97,12 +91,10 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   report_quirks(values, reader, settings);
 
   sort_by_place(diagnostics);
-  const auto errors = static_cast<size_t>(std::ranges::count(
-      diagnostics, Severity::error, [](const Diagnostic& one) { return one.severity; }));
-  if (errors == 0) return {std::move(settings), std::move(diagnostics), {}};
-  LoadResult result{std::unexpected(std::move(diagnostics)), {}, {}};
-  if (errors == checker.refused_count()) result.without_refused = std::move(settings);
-  return result;
+  const bool refused = std::ranges::any_of(
+      diagnostics, [](const Diagnostic& one) { return one.severity == Severity::error; });
+  if (refused) return {std::unexpected(std::move(diagnostics)), {}, std::move(settings)};
+  return {std::move(settings), std::move(diagnostics), {}};
 }
 
 }  // namespace mx::config

@@ -29,9 +29,9 @@ struct LoadResult {
   std::expected<Settings, Diagnostics>
       settings;          // on failure every error and warning, in file order
   Diagnostics warnings;  // on success
-  // On failure, when all errors are for parameters that are not built: the rest, in which further
-  // errors may be looked for. Never to be put in service.
-  std::optional<Settings> without_refused;
+  // On failure, when main.cf could be read: all the same, with what is wrong as if it were empty,
+  // so that further errors can be looked for. Never to be put in service.
+  std::optional<Settings> refused;
 };
 
 std::string main_cf_path(std::string_view directory);

@@ -52,6 +52,7 @@ void check_mailbox_size(Evaluator& values, const Settings& settings) {
   const uint64_t mailbox = values.integer("mailbox_size_limit", 0, INT64_MAX);
   const uint64_t message = settings.server.message_size_limit;
   if (settings.domains.mydestination.empty() || mailbox == 0) return;
+  if (values.has_error("message_size_limit")) return;
   if (message == 0 || message > mailbox)
     values.warning(
         values.line_of("message_size_limit") == 0 ? "mailbox_size_limit" : "message_size_limit",

@@ -104,6 +104,13 @@ smtp::ErrorClasses error_class(std::string_view name) {
   return name == "software" ? smtp::error_software : smtp::ErrorClasses{0};
 }
 
+// A list that can't be read counts as one that relays for nobody: what is wrong is said already.
+List guarding_list(Evaluator& values, ListReader& lists, std::string_view name) {
+  List list = lists.restriction_list(name);
+  if (values.has_error(name)) list.words = {{"reject", values.main_cf().file(), list.line}};
+  return list;
+}
+
 }  // namespace
 
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings) {
@@ -148,8 +155,8 @@ void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings)
   restrictions.client = lists.restriction_list("smtpd_client_restrictions");
   restrictions.helo = lists.restriction_list("smtpd_helo_restrictions");
   restrictions.sender = lists.restriction_list("smtpd_sender_restrictions");
-  restrictions.relay = lists.restriction_list("smtpd_relay_restrictions");
-  restrictions.recipient = lists.restriction_list("smtpd_recipient_restrictions");
+  restrictions.relay = guarding_list(values, lists, "smtpd_relay_restrictions");
+  restrictions.recipient = guarding_list(values, lists, "smtpd_recipient_restrictions");
   restrictions.data = lists.restriction_list("smtpd_data_restrictions");
   restrictions.end_of_data = lists.restriction_list("smtpd_end_of_data_restrictions");
   restrictions.etrn = lists.restriction_list("smtpd_etrn_restrictions");
@@ -162,8 +169,7 @@ void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings)
     if (values.main_cf().find(name.text) == nullptr)
       values.report(name, Severity::error,
                     fmt::format("smtpd_restriction_classes: {} is not set", printable(name.text)));
-    else
-      restrictions.classes.push_back({name, lists.restriction_list(name.text)});
+    restrictions.classes.push_back({name, lists.restriction_list(name.text)});
   }
   restrictions.relay_before_recipient = values.boolean("smtpd_relay_before_recipient_restrictions");
   restrictions.delay_reject = values.boolean("smtpd_delay_reject");

@@ -104,6 +104,20 @@ config::Diagnostic diagnostic(const ConfigError& error, config::Severity severit
   return {error.file, error.line, severity, error.text};
 }
 
+// The same said again: of a word that main.cf was refused for, or of a default that repeats a line
+// ($relay_domains).
+bool repeats(const config::Diagnostic& again, const config::Diagnostic& said) {
+  const bool same_place = again.file == said.file && (again.line == said.line || again.line == 0);
+  return same_place && (said.text == again.text || said.text.ends_with(": " + again.text));
+}
+
+void add_errors(config::Diagnostics& said, config::Diagnostics&& errors) {
+  std::ranges::stable_partition(errors, [](const auto& one) { return one.line != 0; });
+  for (config::Diagnostic& error : errors)
+    if (std::ranges::none_of(said, [&](const auto& one) { return repeats(error, one); }))
+      said.push_back(std::move(error));
+}
+
 // At the second try all files are known that are to be opened together, which hardly ever fails.
 constexpr int tries_max = 5;
 
@@ -129,8 +143,10 @@ maps::SetRecord build(SnapshotResult& result, const SettingsPointer& settings, T
     for (const std::string& warning : tables.warnings())
       result.warnings.push_back({main_cf, 0, config::Severity::warning, warning});
     if (!policy) {
+      config::Diagnostics errors;
       for (const ConfigError& error : policy.error())
-        result.errors.push_back(diagnostic(error, config::Severity::error));
+        errors.push_back(diagnostic(error, config::Severity::error));
+      add_errors(result.errors, std::move(errors));
       return tables.set_record();
     }
     // Said when main.cf was read; not at every change of a table.
@@ -146,14 +162,19 @@ maps::SetRecord build(SnapshotResult& result, const SettingsPointer& settings, T
   return {};
 }
 
-// What restrictions and tables are refused for, when the settings are refused already: an operator
-// sees all at once.
-void look_for_errors(SnapshotResult& result, config::Settings&& settings) {
-  build(result, std::make_shared<const config::Settings>(std::move(settings)), {});
-  result.snapshot = nullptr;
-  result.files.clear();
-  std::move(result.warnings.begin(), result.warnings.end(), std::back_inserter(result.errors));
-  result.warnings.clear();
+// What restrictions and tables are refused for, when main.cf is refused already: an operator sees
+// all at once.
+SnapshotResult look_for_errors(const SettingsPointer& settings, config::Diagnostics&& refused,
+                               const std::vector<TablePointer>& previous) {
+  SnapshotResult found;
+  build(found, settings, {{}, previous, {}, 0, {}});
+  SnapshotResult result;
+  result.settings = settings;
+  result.errors = std::move(refused);
+  add_errors(result.errors, std::move(found.errors));
+  std::ranges::move(found.warnings, std::back_inserter(result.errors));
+  config::sort_by_place(result.errors);
+  return result;
 }
 
 bool is_broken(const maps::SetRecord& run, const std::vector<TableFile>& files) {
@@ -168,18 +189,16 @@ SnapshotResult load_snapshot(std::string_view directory, const config::FileReade
                              const std::vector<TablePointer>& previous) {
   SnapshotResult result;
   config::LoadResult loaded = config::load(directory, reader, host);
-  result.warnings = std::move(loaded.warnings);
+  if (loaded.refused)
+    return look_for_errors(std::make_shared<const config::Settings>(std::move(*loaded.refused)),
+                           std::move(loaded.settings.error()), previous);
   if (!loaded.settings) {
-    const config::Diagnostics refused = std::move(loaded.settings.error());
-    if (loaded.without_refused) look_for_errors(result, std::move(*loaded.without_refused));
-    result.errors.insert(result.errors.begin(), refused.begin(), refused.end());
-    std::ranges::stable_sort(result.errors, {}, [](const config::Diagnostic& one) {
-      return std::pair<std::string_view, uint32_t>(one.file, one.line);
-    });
+    result.errors = std::move(loaded.settings.error());
     return result;
   }
-  auto settings = std::make_shared<const config::Settings>(std::move(*loaded.settings));
-  build(result, settings, {{}, previous, {}, 0, {}});
+  result.warnings = std::move(loaded.warnings);
+  result.settings = std::make_shared<const config::Settings>(std::move(*loaded.settings));
+  build(result, result.settings, {{}, previous, {}, 0, {}});
   return result;
 }
 

@@ -31,6 +31,8 @@ using SnapshotPointer = std::shared_ptr<const Snapshot>;
 struct SnapshotResult {
   std::unique_ptr<const Snapshot> snapshot;  // nullptr: errors say why
   config::Diagnostics errors, warnings;
+  // As far as main.cf says; also when it is refused. nullptr: it can't be read.
+  SettingsPointer settings;
   std::vector<TableFile> files;  // that were read
   uint64_t run = 0;              // of mapc, that the tables are of
 };

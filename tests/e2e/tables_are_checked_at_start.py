@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A table that was not compiled, or whose compiled form is damaged, stops the start and names the
-remedy; one that is older than its source is only warned of."""
+remedy, whatever else is wrong; one that is older than its source is only warned of."""
 
 import os
 import time
@@ -39,3 +39,11 @@ with Rig() as rig:
     later = time.time() + 10
     os.utime(rig.dir / "recipients", (later, later))
     check(0, "recipients")
+
+    # All is said at once.
+    compiled.unlink()
+    (rig.dir / "domains.phm").unlink()
+    with open(rig.config, "a", encoding="utf-8") as config:
+        config.write("message_size_limit = many\n")
+    check(78, "message_size_limit: bad numerical value", f"table {remedy}: not compiled",
+          f"table hash:{rig.dir}/domains: not compiled")

@@ -309,6 +309,24 @@ class SnapshotTest : public TablesTest {
   uint64_t run_ = 0;
 };
 
+// Each mistake once, and none that only comes of another.
+TEST_F(SnapshotTest, a_bad_value_hides_no_other_mistake) {
+  write("main.cf",
+        "compatibility_level = 3.6\nmyhostname = mx.example.org\nmydestination =\n"
+        "relay_domains = hash:/nowhere/domains\ntransport_maps = foo:/bar\n"
+        "smtpd_restriction_classes = unset\n"
+        "smtpd_relay_restrictions = ${x\nsmtpd_recipient_restrictions = unset\n"
+        "smtpd_sender_restrictions = permit_nobody\n");
+  const SnapshotResult result =
+      load_snapshot(directory_, config::disk_reader(), config::read_host_facts());
+  EXPECT_EQ(result.snapshot, nullptr);
+  ASSERT_NE(result.settings, nullptr);
+  std::vector<uint32_t> lines;
+  for (const config::Diagnostic& one : result.errors)
+    if (one.severity == config::Severity::error) lines.push_back(one.line);
+  EXPECT_EQ(lines, (std::vector<uint32_t>{4, 5, 6, 7, 9}));
+}
+
 TEST_F(SnapshotTest, nothing_changed_is_no_snapshot) {
   const SnapshotResult result = refresh({path("domains") + ".phm"});
   EXPECT_EQ(result.snapshot, nullptr);
