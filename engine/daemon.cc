@@ -38,6 +38,7 @@
 #include "engine/shard/shard.h"
 #include "engine/spool/segment_files.h"
 #include "engine/spool/sync_probe.h"
+#include "engine/start_check.h"
 #include "queue/recovery.h"
 
 namespace mx {
@@ -156,9 +157,17 @@ bool Daemon::load() {
   host_ = config::read_host_facts();
   policy::SnapshotResult result =
       policy::load_snapshot(options_.config_directory, config::disk_reader(), host_);
+  bool usable = result.snapshot != nullptr;
+  if (result.settings) {
+    for (config::Diagnostic& one : check_machine(*result.settings)) {
+      usable &= one.severity != config::Severity::error;
+      result.errors.push_back(std::move(one));
+    }
+    config::sort_by_place(result.errors);
+  }
   print(result.warnings);
   print(result.errors);
-  if (!result.snapshot) return fail(EX_CONFIG, "the configuration is refused; nothing was started");
+  if (!usable) return fail(EX_CONFIG, "the configuration is refused; nothing was started");
   settings_ = result.snapshot->settings;
   table_files_ = std::move(result.files);
   table_run_ = result.run;
@@ -240,22 +249,16 @@ bool Daemon::drop_privileges() {
 bool Daemon::become_owner() {
   const std::string& name = settings().mail_owner;
   const Owner owner = find_owner(name);
-  if (owner.name.empty())
-    return fail(EX_CONFIG, options_.config_directory + "/main.cf: mail_owner = " + name +
-                               ": there is no such user");
+  if (owner.name.empty()) return fail(EX_CONFIG, "mail_owner: there is no user " + name);
   io::privileged_reader::allow(config::main_cf_path(options_.config_directory));
   for (const std::string& path : settings().key_files) io::privileged_reader::allow(path);
   io::privileged_reader::seal();
-  if (owner.uid == 0) {
-    std::fprintf(stderr, "ringmx: warning: mail_owner = %s: running with root's rights\n",
-                 name.c_str());
-    return true;
-  }
+  if (owner.uid == 0) return true;
   const std::string& queue = settings().queue.directory;
   if (::mkdir(queue.c_str(), 0700) != 0 && errno != EEXIST)
     return fail(EX_CANTCREAT, queue + ": " + std::strerror(errno));
   if (const std::string why = why_not_ours(queue, owner); !why.empty())
-    return fail(EX_CONFIG, options_.config_directory + "/main.cf: queue_directory: " + why);
+    return fail(EX_CONFIG, "queue_directory: " + why);  // since check_machine()
   if (::chown(queue.c_str(), owner.uid, owner.gid) != 0)
     return fail(EX_NOPERM, queue + ": chown to " + name + ": " + std::strerror(errno));
   const std::string& file = settings().log.maillog_file;

@@ -1,11 +1,13 @@
 #include "engine/privileges.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -44,6 +46,19 @@ std::string why_not_ours(const std::string& directory, const Owner& owner) {
   if (!error && (others == 0 || fs::is_directory(directory + "/segments", error))) return {};
   return directory + " is not " + owner.name +
          "'s, and holds other things than a queue of ringmx: give it a directory of its own";
+}
+
+int access_as(const Owner& owner, const std::string& path, int mode) {
+  const pid_t child = ::fork();
+  if (child < 0) return errno;
+  if (child == 0) {
+    if (!become(owner).empty()) ::_exit(EPERM);
+    ::_exit(::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0 ? 0 : errno);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return errno;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 
 std::string become(const Owner& owner) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""`ringmx --check` and `mxconf` on the reference configuration, with host names and paths changed:
-the whole output. With UPDATE set, writes what is expected anew."""
+"""`ringmx --check` and `mxconf` on the reference configuration, with host names and paths changed
+and an owner that every machine has: the whole output. With UPDATE set, writes
+what is expected anew."""
 
 import os
 import pathlib
@@ -30,7 +31,7 @@ def replaced(rig):
                      ("[hostname.of.your.mailserver]:2525", "[127.0.0.1]:2525")):
         assert old in text
         text = text.replace(old, str(new))
-    return text
+    return text + f"mail_owner = nobody\nqueue_directory = {rig.dir}/queue\n"
 
 
 with Rig() as rig:

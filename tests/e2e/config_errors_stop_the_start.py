@@ -2,6 +2,8 @@
 """A main.cf that can't be followed as it stands: 78, with file, line and name on stderr, and
 nothing is served."""
 
+import os
+
 from rig import BIN, Rig
 
 # (line added to a good file, what must be said)
@@ -42,6 +44,64 @@ with Rig() as rig:
     for missing in (rig.config,):
         missing.unlink()
         assert rig.run(BIN / "ringmx", "-c", rig.dir, "--check").returncode == 78
+
+# What the machine lacks is found by --check as by the start, with all else that is wrong, and
+# nothing is made or given away by looking.
+ROOT = os.geteuid() == 0
+with Rig() as rig:
+    rig.configure(relayhost="[127.0.0.1]:9", queue_directory=None, mail_owner=None)
+    (rig.dir / "closed").mkdir(mode=0o700)
+    (rig.dir / "others/mine").mkdir(parents=True)
+    (rig.dir / "file").touch()
+    good = rig.config.read_text()
+    number = good.count("\n") + 1
+
+    def refused(lines, *said):
+        """Each of `said` at its line, counted from 0."""
+        rig.config.write_text(good + "".join(f"{line}\n" for line in lines))
+        before = sorted((path, path.stat().st_uid) for path in rig.dir.rglob("*"))
+        for command in (["--check"], []):
+            done = rig.run(BIN / "ringmx", "-c", rig.dir, *command, timeout=20)
+            assert done.returncode == 78, (lines, done)
+            for at, text in said:
+                assert f"{rig.config}:{number + at}: {text}" in done.stderr, (text, done.stderr)
+        assert before == sorted((path, path.stat().st_uid) for path in rig.dir.rglob("*"))
+
+    usual = [f"queue_directory = {rig.dir}/queue", "mail_owner = nobody"]
+    refused([*usual, f"maillog_file = {rig.dir}/none/log"],
+            (2, f"maillog_file: {rig.dir}/none: No such file"))
+    refused([*usual, f"maillog_file = {rig.dir}/queue"],
+            (2, f"maillog_file: {rig.dir}/queue: Is a directory"))
+    refused([f"queue_directory = {rig.dir}/none/queue", usual[1]],
+            (0, f"queue_directory: {rig.dir}/none: No such file"))
+    refused([f"queue_directory = {rig.dir}/file", usual[1], f"maillog_file = {rig.dir}/file/log",
+             "message_size_limit = many"],
+            (0, f"queue_directory: {rig.dir}/file: not a directory"), (2, "maillog_file: "),
+            (3, "message_size_limit: "))
+    if ROOT:
+        refused([usual[0], "mail_owner = no-such-user", f"maillog_file = {rig.dir}/none/log"],
+                (1, 'mail_owner: there is no user "no-such-user"'), (2, "maillog_file: "))
+        refused([f"queue_directory = {rig.dir}/others", usual[1]],
+                (0, f"queue_directory: {rig.dir}/others is not nobody's"))
+        refused([f"queue_directory = {rig.dir}/closed/queue", usual[1]],
+                (0, f"queue_directory: {rig.dir}/closed: Permission denied for mail_owner"))
+        refused([*usual, f"maillog_file = {rig.dir}/closed/log"],
+                (2, f"maillog_file: {rig.dir}/closed: Permission denied for mail_owner"))
+    # Who is not root needs no mail_owner, and does not know who will start it.
+    rig.config.write_text(good + f"queue_directory = {rig.dir}/queue\nmail_owner = no-such-user\n"
+                          f"maillog_file = {rig.dir}/closed/log\n")
+    (rig.dir / "closed").chmod(0)
+    as_other = {"user": 65534, "group": 65534, "extra_groups": []} if ROOT else {}
+    done = rig.run(BIN / "ringmx", "-c", rig.dir, "--check", **as_other)
+    assert done.returncode == 0, done
+    for at, text in ((1, 'mail_owner: there is no user "no-such-user"'),
+                     (2, f"maillog_file: {rig.dir}/closed: Permission denied for this user")):
+        assert f"{rig.config}:{number + at}: warning: {text}" in done.stderr, done.stderr
+    rig.config.write_text(good + f"queue_directory = {rig.dir}/new\nmail_owner = nobody\n"
+                          f"maillog_file = {rig.dir}/log\n")
+    done = rig.run(BIN / "ringmx", "-c", rig.dir, "--check")
+    assert done.returncode == 0 and "maillog_file" not in done.stderr, done
+    assert not (rig.dir / "new").exists() and not (rig.dir / "log").exists()
 
 # Another ringmx has the port: it would get a part of the clients, unseen.
 with Rig() as rig, Rig() as other:
