@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/config/values.h"
 #include "proto/base/limits.h"
@@ -132,6 +133,12 @@ std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16
   }
   hop.text = fmt::format("{}:{}", bracketed(hop.host, hop.bracketed), hop.port);
   return hop;
+}
+
+bool is_transport(std::string_view name) {
+  constexpr std::array<std::string_view, 6> known{"relay", "smtp",  "local",
+                                                  "error", "retry", "discard"};
+  return std::ranges::find(known, name) != known.end();
 }
 
 std::expected<std::vector<NextHop>, std::string> parse_next_hops(std::string_view text,

@@ -81,6 +81,7 @@ LoadResult load(std::string_view directory, const FileReader& reader, const Host
   read_delivery(values, settings);
   read_lookup(values, settings);
   read_domains(values, lists, settings);
+  check_written_routes(values, settings);
   read_restrictions(values, lists, settings);
   read_codes(values, settings.codes);
   read_queue(values, settings);

@@ -16,6 +16,8 @@ void read_relay(Evaluator& values, Settings& settings);     // after read_identi
 void read_delivery(Evaluator& values, Settings& settings);  // after read_relay
 void read_lookup(Evaluator& values, Settings& settings);    // after read_identity
 void read_domains(Evaluator& values, ListReader& lists, Settings& settings);
+// Of transport_maps what stands in main.cf itself; after read_domains.
+void check_written_routes(Evaluator& values, const Settings& settings);
 void read_restrictions(Evaluator& values, ListReader& lists, Settings& settings);
 void read_codes(Evaluator& values, RejectCodes& codes);
 void read_bounces(Evaluator& values, BounceSettings& bounces);

@@ -1,11 +1,13 @@
 // engine/config/sections_delivery.cc - how much is sent to a next hop at once, how long connections
-// last, and how its backends are chosen.
+// last, how its backends are chosen, and routes that main.cf has without a file.
 #include <fmt/format.h>
 
 #include <string>
 
+#include "engine/config/addresses.h"
 #include "engine/config/sections.h"
 #include "engine/config/values.h"
+#include "maps/spec.h"
 #include "proto/base/text.h"
 
 namespace mx::config {
@@ -45,7 +47,37 @@ TransportLimits read_transport_limits(Evaluator& values, std::string_view transp
   return limits;
 }
 
+// What mail would meet that is routed by `value`; empty: nothing.
+std::string trouble_of_route(std::string_view value, const RelaySettings& relay) {
+  const size_t colon = value.find(':');
+  const std::string_view transport = trim(value.substr(0, colon));
+  if (!transport.empty() && !is_transport(transport))
+    return "only relay, smtp, local, error, retry and discard are built";
+  const bool leads_on = transport.empty() || transport == "relay" || transport == "smtp";
+  if (!leads_on || colon == std::string_view::npos) return {};
+  const auto hops = parse_next_hops(value.substr(colon + 1), relay.default_port, relay.known_ports);
+  return hops ? std::string() : hops.error();
+}
+
+void check_routes(Evaluator& values, const Word& word, const maps::TableSpec& table,
+                  const RelaySettings& relay) {
+  const auto check = [&](std::string_view value) {
+    if (const std::string trouble = trouble_of_route(value, relay); !trouble.empty())
+      values.report(word, Severity::error,
+                    fmt::format("transport_maps: \"{}\": {}", printable(value), trouble));
+  };
+  for (const auto& [key, value] : table.entries) check(value);
+  if (table.kind == maps::TableKind::constant) check(table.value);
+  for (const maps::TableSpec& part : table.parts) check_routes(values, word, part, relay);
+}
+
 }  // namespace
+
+void check_written_routes(Evaluator& values, const Settings& settings) {
+  for (const Word& word : settings.domains.transport_maps.words)
+    if (const auto table = maps::parse_table_spec(word.text))
+      check_routes(values, word, *table, settings.relay);
+}
 
 void read_delivery(Evaluator& values, Settings& settings) {
   RelaySettings& relay = settings.relay;

@@ -15,6 +15,10 @@ WRONG = [
     ("smtpd_recipient_restrictions = reject_rbl_cient zen.example", "reject_rbl_cient"),
     ("smtpd_relay_restrictions =", "smtpd_relay_restrictions"),
     ("myhostname = ${mydomain", "myhostname"),
+    ("transport_maps = inline:{ example.com=badtransport: }", "badtransport"),
+    ("transport_maps = unionmap:{static:smtp:[192.0.2.1}", "missing ]"),
+    ("transport_maps = inline:{ x }", "missing '='"),
+    ("relay_recipient_maps = foo:/bar", 'unknown table type "foo"'),
     ("a_cycle = $b_cycle\nb_cycle = $a_cycle\nmyhostname = $a_cycle", "myhostname"),
 ]
 
@@ -97,6 +101,7 @@ with Rig() as rig:
     for at, text in ((1, 'mail_owner: there is no user "no-such-user"'),
                      (2, f"maillog_file: {rig.dir}/closed: Permission denied for this user")):
         assert f"{rig.config}:{number + at}: warning: {text}" in done.stderr, done.stderr
+    (rig.dir / "closed").chmod(0o700)
     rig.config.write_text(good + f"queue_directory = {rig.dir}/new\nmail_owner = nobody\n"
                           f"maillog_file = {rig.dir}/log\n")
     done = rig.run(BIN / "ringmx", "-c", rig.dir, "--check")

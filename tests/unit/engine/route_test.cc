@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "engine/config/addresses.h"
+
 namespace mx::policy {
 namespace {
 
@@ -50,6 +52,16 @@ TEST_F(RouteTest, AWayInATableMakesADomainNotOurs) {
     if (*text != 0) table(text);
     EXPECT_TRUE(route_of("a@relay.tld").ours) << text;
     EXPECT_FALSE(route_of("a@other.tld").ours) << text;
+  }
+}
+
+// What main.cf is refused for is what mail would meet.
+TEST_F(RouteTest, KnownTransportsAreThoseThatConfigKnows) {
+  for (const char* name : {"relay", "smtp", "local", "error", "retry", "discard", "lmtp", "slow"}) {
+    table("{* = " + std::string(name) + ":x}");
+    EXPECT_EQ(way("a@local.tld") != "retry 4.3.5 mail transport unavailable",
+              config::is_transport(name))
+        << name;
   }
 }
 
