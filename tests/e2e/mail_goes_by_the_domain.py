@@ -50,9 +50,11 @@ def setup(rig, shards, transport):
     dns.add(*records)
     own = " ".join([f"d{n}.test" for n in range(COUNT)] +
                    [f"{n}.test" for n in ("dead", "null", "none", "soft", "us", "backup")])
+    if transport:
+        (rig.dir / "transport").write_text("bad.test smtp:[x\n* smtp:\n")
     rig.configure(relayhost="", smtp_tcp_port=port, ringmx_shards=shards,
                   relay_domains=own, relay_recipient_maps="", smtputf8_enable="yes",
-                  transport_maps=transport,
+                  transport_maps=f"hash:{rig.dir}/transport" if transport else "",
                   ringmx_dns_servers=f"127.0.0.1:{dns.port}", **FAST)
     return dns, port, sinks
 
@@ -77,7 +79,7 @@ def hopeless(mx, b, transport):
     assert not mx.lines("warning: next hop .*none.test")
 
 
-def check(shards, transport=""):
+def check(shards, transport=False):
     with Rig() as rig:
         dns, port, (a, b) = setup(rig, shards, transport)
         mx = rig.ringmx()
@@ -142,4 +144,4 @@ def check(shards, transport=""):
 
 
 check(1)
-check(4, "inline:{{bad.test=smtp:[x}, {*=smtp:}}")
+check(4, transport=True)
