@@ -22,8 +22,8 @@ Owner find_owner(const std::string& name);
 // empty, or a queue already. A slip (queue_directory = /var) must not give away what others have.
 std::string why_not_ours(const std::string& directory, const Owner& owner);
 
-// What keeps `owner` from `path`, as faccessat(2) with `mode` says: 0, or an errno. Asked by root,
-// of a child that becomes them.
+// What keeps `owner` from `path`, as faccessat(2) with `mode` says: an errno; 0: nothing, or it
+// can't be known. Asked by root, of a child that becomes them.
 int access_as(const Owner& owner, const std::string& path, int mode);
 
 // Takes the user's groups, group and id; checks that root's rights can't be had again. Empty, or

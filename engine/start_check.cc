@@ -21,12 +21,19 @@ namespace {
 
 namespace fs = std::filesystem;
 using config::Severity;
+constexpr int links_max = 40;  // as the kernel has it
 
-// Of the directory itself, wherever links lead.
-fs::path parent_of(std::string directory) {
-  while (directory.size() > 1 && directory.ends_with('/')) directory.pop_back();
+// Of the file or directory itself, wherever links lead, also if it is not there yet.
+fs::path parent_of(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   std::error_code error;
-  return fs::weakly_canonical(directory, error).parent_path();
+  fs::path at = path;
+  for (int links = 0; links < links_max && fs::is_symlink(at, error); ++links) {
+    const fs::path to = fs::read_symlink(at, error);
+    at = to.is_absolute() ? to : at.parent_path() / to;
+  }
+  const fs::path parent = at.parent_path();
+  return parent.empty() ? "." : parent;
 }
 
 class MachineCheck {
@@ -73,6 +80,9 @@ void MachineCheck::check_owner() {
 bool MachineCheck::check_access(std::string_view name, const std::string& path, int mode) {
   if (::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0) return true;
   const int error = errno;
+  // Root without its rights over files (a container's, NFS): mail_owner may have them.
+  if (error == EACCES && root_ && owner_.uid != 0 && access_as(owner_, path, mode) == 0)
+    return true;
   const bool hint = error == EACCES && !root_ && ::geteuid() != owner_.uid;
   say(name, hint ? Severity::warning : Severity::error,
       path + ": " + std::strerror(error) + (hint ? " for this user" : ""));
@@ -94,8 +104,12 @@ void MachineCheck::check_queue() {
   const fs::path parent = parent_of(queue);
   struct stat facts{};
   const bool there = ::stat(queue.c_str(), &facts) == 0;
+  const bool missing = !there && errno == ENOENT;
+  std::error_code error;
   std::string why;
-  if (!there && errno == ENOENT) {
+  if (missing && fs::is_symlink(queue, error)) {
+    why = queue + ": a link to nothing";
+  } else if (missing) {
     // The start makes it.
     if (!check_access(name, parent, W_OK | X_OK)) return;
   } else if (root_ && owner_.uid != 0) {
@@ -113,7 +127,7 @@ void MachineCheck::check_log() {
   constexpr std::string_view name = "maillog_file";
   const std::string& file = settings_.log.maillog_file;
   if (file.empty()) return;
-  const fs::path parent = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : ".";
+  const fs::path parent = parent_of(file);
   struct stat facts{};
   const bool there = ::stat(file.c_str(), &facts) == 0;
   if (there && S_ISDIR(facts.st_mode))

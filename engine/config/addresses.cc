@@ -136,7 +136,7 @@ std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16
 }
 
 bool is_transport(std::string_view name) {
-  constexpr std::array<std::string_view, 6> known{"relay", "smtp",  "local",
+  constexpr std::array<std::string_view, 7> known{"relay", "smtp",  "local",  "virtual",
                                                   "error", "retry", "discard"};
   return std::ranges::find(known, name) != known.end();
 }

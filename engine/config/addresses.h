@@ -37,8 +37,8 @@ ListenAddress listen_address(const IpAddress& address, uint16_t port);
 std::expected<NextHop, std::string> parse_next_hop(std::string_view text, uint16_t default_port,
                                                    std::string_view known_ports);
 
-// Whether mail goes on that a route (transport_maps) gives to it. With virtual it is refused, with
-// others it is put off, as by Postfix when master.cf does not have them.
+// Whether a route (transport_maps) may name it. With others mail is put off, as by Postfix when
+// master.cf does not have them.
 bool is_transport(std::string_view name);
 
 // What relayhost and a transport's next hop may say, separated by commas or blanks. Without

@@ -52,13 +52,14 @@ std::string trouble_of_route(std::string_view value, const RelaySettings& relay)
   const size_t colon = value.find(':');
   const std::string_view transport = trim(value.substr(0, colon));
   if (!transport.empty() && !is_transport(transport))
-    return "only relay, smtp, local, error, retry and discard are built";
+    return "only relay, smtp, local, virtual, error, retry and discard are built";
   const bool leads_on = transport.empty() || transport == "relay" || transport == "smtp";
   if (!leads_on || colon == std::string_view::npos) return {};
   const auto hops = parse_next_hops(value.substr(colon + 1), relay.default_port, relay.known_ports);
   return hops ? std::string() : hops.error();
 }
 
+// Not of unions, which join what their parts have to one value.
 void check_routes(Evaluator& values, const Word& word, const maps::TableSpec& table,
                   const RelaySettings& relay) {
   const auto check = [&](std::string_view value) {
@@ -68,7 +69,6 @@ void check_routes(Evaluator& values, const Word& word, const maps::TableSpec& ta
   };
   for (const auto& [key, value] : table.entries) check(value);
   if (table.kind == maps::TableKind::constant) check(table.value);
-  for (const maps::TableSpec& part : table.parts) check_routes(values, word, part, relay);
 }
 
 }  // namespace
