@@ -71,7 +71,7 @@ class Daemon {
  private:
   bool arm_crash_point();
   bool load();
-  bool raise_limits();
+  void raise_limits();
   bool listen();
   void start_reader();
   bool drop_privileges();
@@ -175,14 +175,15 @@ bool Daemon::load() {
   return true;
 }
 
-// While root: rings need memory that is locked, sessions, backend connections and segments each a
-// descriptor.
-bool Daemon::raise_limits() {
-  // Since Linux 6.14 a ring counts as its user's locked memory: 8 MiB are enough for 25.
-  const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
-  ::setrlimit(RLIMIT_MEMLOCK, &all);  // who may not is told when it is not enough
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+// As far as we may: sessions, backend connections and segments each need a descriptor, and since
+// Linux 6.14 a ring counts as its user's locked memory (8 MiB are enough for 25).
+void Daemon::raise_limits() {
+  rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0 && ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_MEMLOCK, &limit);
+  }
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   const uint64_t wanted = uint64_t{settings().resources.sessions_max} +
@@ -195,7 +196,6 @@ bool Daemon::raise_limits() {
                  "further clients will wait (raise LimitNOFILE)\n",
                  static_cast<unsigned long long>(limit.rlim_max), settings().resources.sessions_max,
                  static_cast<unsigned long long>(wanted));
-  return true;
 }
 
 bool Daemon::listen() {
@@ -536,13 +536,14 @@ int Daemon::run() {
     std::printf("memory: %s\n", to_string(budget()).c_str());
     return EX_OK;
   }
+  raise_limits();
   const std::string missing = io::missing_ring_features();
   if (!missing.empty()) {
     std::fprintf(stderr, "ringmx: fatal: %s\n", missing.c_str());
     return EX_OSERR;
   }
-  const bool started = raise_limits() && listen() && drop_privileges() && open_log() &&
-                       open_queue() && recover() && open_control() && start_shards();
+  const bool started = listen() && drop_privileges() && open_log() && open_queue() && recover() &&
+                       open_control() && start_shards();
   if (started) {
     control_->start();
     start_digest();

@@ -39,7 +39,7 @@ uint32_t credit_of(config::Feedback growth, uint32_t window) {
 
 Backend::Backend(Candidate candidate, const BackendLimits& limits, uint64_t seed)
     : candidate_(std::move(candidate)),
-      number_(static_cast<uint16_t>(seed % UINT16_MAX + 1)),
+      number_(static_cast<uint8_t>(seed % UINT8_MAX + 1)),
       jitter_(seed),
       preference_(candidate_.preference),
       connections_max_(limits.connections_max),

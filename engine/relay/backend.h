@@ -51,8 +51,8 @@ class Backend {
 
   const io::Endpoint& endpoint() const { return candidate_.endpoint; }
   const std::string& text() const { return candidate_.text; }
-  // Among those of its next hop; never 0. (After 65,535 backends they come again.)
-  uint16_t number() const { return number_; }
+  // Among those of its next hop; never 0. (After 255 backends they come again.)
+  uint8_t number() const { return number_; }
   uint32_t preference() const { return preference_.load(std::memory_order_relaxed); }
   void set_preference(uint32_t preference) { preference_ = preference; }
   void set_limits(const BackendLimits& limits);
@@ -106,7 +106,7 @@ class Backend {
 
   // constant after construction
   Candidate candidate_;
-  uint16_t number_;
+  uint8_t number_;
   // under the mutex
   mutable std::mutex mutex_;
   uint64_t jitter_;

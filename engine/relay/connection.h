@@ -61,7 +61,8 @@ struct Outbound::Connection {
   uint32_t next_recipient = 0;           // all before it were tried in this delivery
   SmallVector<uint64_t, 2> tried;        // a bit a recipient
   std::unique_ptr<Places> visited;       // destinations of this attempt, before this one
-  uint16_t tried_before = 0;             // in this attempt, see Work::tried
+  uint8_t tried_before = 0;              // in this attempt, see Work::tried
+  bool went_back = false;                // see Work
   bool again = false;                    // there are recipients to try once more, elsewhere
   bool unknown = false;  // there are some that may have been delivered: none goes twice at once
   Places elsewhere;      // where other recipients go

@@ -151,6 +151,7 @@ void Outbound::begin_delivery(Connection& c, Work work) {
   c.tried.resize((c.info.recipient_count + 63U) / 64U);
   c.visited = std::move(work.visited);
   c.tried_before = work.tried;
+  c.went_back = work.went_back;
   c.again = c.unknown = false;
   c.elsewhere.clear();
   c.failed_recipients = 0;
@@ -402,7 +403,8 @@ void Outbound::put_back(Connection& c) {
                     spool_.messages().at(c.message_slot).in_memory && !c.sending_body;
   if (!obeyed)
     c.destination.fresh.push_front({c.info.id, keep ? c.message_slot : not_in_memory,
-                                    c.info.attempts, c.tried_before, std::move(c.visited)});
+                                    c.info.attempts, c.tried_before, c.went_back,
+                                    std::move(c.visited)});
   if (keep)
     c.message_slot = not_in_memory;
   else
@@ -437,11 +439,11 @@ void Outbound::transaction_over(Connection& c) {
   // The server closed a connection that had been idle, or after a transaction of this delivery:
   // nothing was tried, and it is not the message's fault. This ends: something was delivered on
   // the connection, or the message goes back but once in an attempt.
-  const bool once = c.was_idle && c.tried_before == 0;
+  const bool once = c.was_idle && !c.went_back;
   const bool may_go_back =
       c.transactions == 0 ? c.reused || once : c.failed_recipients == 0 && !c.again && !c.unknown;
   if (closed && !c.client.answered() && may_go_back) {
-    if (c.transactions == 0 && !c.reused) c.tried_before = c.lane->backend->number();
+    c.went_back |= c.transactions == 0 && !c.reused;
     return put_back(c);
   }
   for (uint32_t i = 0; i < c.positions.size(); ++i)
@@ -565,7 +567,8 @@ void Outbound::delivery_over(Connection& c) {
     }
     (again ? next->again : next->fresh)
         .push_back({c.info.id, keep ? c.message_slot : not_in_memory, c.info.attempts,
-                    again ? c.lane->backend->number() : uint16_t{0}, std::move(c.visited)});
+                    again ? c.lane->backend->number() : uint8_t{0}, c.went_back,
+                    std::move(c.visited)});
     activate(*next);
     if (keep)
       c.message_slot = not_in_memory;

@@ -36,9 +36,10 @@ struct Work {
   queue::MessageId id;
   uint32_t message_slot = UINT32_MAX;  // in Spool::messages(), or not in memory
   uint16_t attempts = 0;               // see queue::Turn
-  // The backend (its number) whose answer was "later" in this attempt, or that closed an idle
-  // connection when it was given this; or 0. In Destination::again only another one is worth it.
-  uint16_t tried = 0;
+  // The backend (its number) whose answer was "later" in this attempt, or 0: only another one of
+  // the next hop is worth it.
+  uint8_t tried = 0;
+  bool went_back = false;  // an idle connection was closed when it was given this
   std::unique_ptr<Places> visited = nullptr;  // where it has been in this attempt; null: nowhere
 };
 static_assert(sizeof(Work) <= 24);

@@ -142,7 +142,6 @@ void Outbound::look_at_changes() {
     if (d->version != d->hop.version()) set_lanes(*d);
     may_decide_ |= is_awaited(*d) && (d->lanes.up() || d->hop.refuses());
     if (d->has_work()) activate(*d);
-    hand_over_idle(*d);
   }
 }
 
@@ -207,7 +206,8 @@ void Outbound::give_up_dead() {
   for (const auto& d : destinations_) {
     const bool dead = d->waits_since.us != 0 && loop_.now() - d->waits_since >= dead_life;
     if (!dead || d->watched || d->active) continue;
-    const std::string why = suspended(d->hop);
+    std::string why = suspended(d->hop);
+    if (why.empty()) why = fmt::format("delivery temporarily suspended: {} is down", d->hop.name());
     for (auto* list : d->works) {
       for (const Work& work : std::exchange(*list, {})) {
         if (work.message_slot != UINT32_MAX) spool_.forget(work.message_slot);

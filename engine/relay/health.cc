@@ -10,7 +10,6 @@
 namespace mx::relay {
 namespace {
 
-constexpr Duration hunger_told_again = milliseconds(100);
 constexpr Duration address_look = seconds(5), others_look = seconds(5);
 // Between two looks at all of them, for each.
 constexpr Duration look_spacing{20};
@@ -138,13 +137,21 @@ void Outbound::went_up(Destination& d, const Backend& backend) {
 
 // Another shard has work for it, and no connection.
 void Outbound::hand_over_idle(Destination& d) {
+  uint32_t own = d.lanes.connections();
   for (const auto& lane : d.lanes.all())
-    while (!lane->idle.empty() && d.hop.hand_over(d.lanes.connections()))
+    while (!lane->idle.empty() && d.hop.hand_over(own--))
       if (Connection* const c = take_idle(*lane)) {
         c->client.quit();
         advance(*c);
         settle(*c);
       }
+}
+
+// Others ask for connections that are idle here.
+void Outbound::look_at_hunger() {
+  const uint64_t hungers = next_hops_.hungers();
+  if (hungers == std::exchange(seen_hungers_, hungers) || connections_.used() == 0) return;
+  for (const auto& d : destinations_) hand_over_idle(*d);
 }
 
 // Work waits and there is no connection for it: another shard that has more is to give one.
@@ -156,10 +163,7 @@ void Outbound::see_to_hunger(Destination& d, bool scarce) {
   const bool hungry = scarce && d.lanes.up() && own < std::max(1U, d.hop.share());
   if (hungry != d.hungry) d.hop.set_hungry(hungry);
   d.hungry = hungry;
-  // Its connections may be idle, and it asleep.
-  if (!hungry || loop_.now() - told_hunger_ < hunger_told_again) return;
-  told_hunger_ = loop_.now();
-  next_hops_.changed();
+  if (hungry) next_hops_.hunger(loop_.now());  // its connections may be idle, and it asleep
 }
 
 }  // namespace mx::relay

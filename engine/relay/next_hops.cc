@@ -13,6 +13,7 @@ namespace {
 constexpr uint64_t seed_step = uint64_t{1} << 32;  // each backend takes one of its own
 constexpr size_t batch_max = 64;                   // looked up at once
 constexpr Instant forever{INT64_MAX};
+constexpr Duration hunger_pause = milliseconds(10);
 constexpr Duration forget_pause = seconds(1);  // with none to spare, they are not gone through
 }  // namespace
 
@@ -23,6 +24,14 @@ NextHops::NextHops(const config::RelaySettings& settings, Self self, uint64_t se
       lookup_(settings.lookup),
       self_(std::move(self)),
       seed_(seed) {}
+
+void NextHops::hunger(Instant now) {
+  int64_t again = hunger_again_us_.load(std::memory_order_relaxed);
+  if (now.us < again) return;
+  if (!hunger_again_us_.compare_exchange_strong(again, (now + hunger_pause).us)) return;
+  hungers_.fetch_add(1, std::memory_order_release);
+  if (wake_) wake_();
+}
 
 NextHops::Pointer NextHops::get(const std::vector<config::NextHop>& hosts, bool configured,
                                 bool ours) {

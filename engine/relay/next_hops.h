@@ -38,6 +38,10 @@ class NextHops {
   // How often that was; what a shard saw before it may be otherwise when this is another.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
+  // A shard has mail and no connection: whoever has idle ones is woken, not more than each 10 ms.
+  void hunger(Instant now);
+  uint64_t hungers() const { return hungers_.load(std::memory_order_acquire); }
+
   // The one for these hosts; nullptr when there are too many. `configured`: main.cf names them, and
   // they have a place. A quarter of the places is for `ours`: what else a person named, and our
   // domains.
@@ -86,7 +90,8 @@ class NextHops {
   std::map<std::string, Entry> hops_;  // by name
   Instant forget_again_;               // not before, since none could be forgotten
   // shared
-  std::atomic<uint64_t> changes_{0};
+  std::atomic<uint64_t> changes_{0}, hungers_{0};
+  std::atomic<int64_t> hunger_again_us_{0};  // not before
   std::atomic<bool> crowded_{false};
 };
 

@@ -58,6 +58,7 @@ void Outbound::pump() {
   take_notices();
   if (!shutting_down_ && spool_.journal().keeps_marks()) {
     look_at_changes();
+    look_at_hunger();
     decide();
     route_waiting();
     pump_active();

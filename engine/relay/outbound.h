@@ -167,7 +167,7 @@ class Outbound final : public queue::Readers {
   static std::string eight_bit_alarm_of(const Backend& backend);
   void clear_alarms(const Backend& backend);
   void see_to_hunger(Destination& d, bool scarce);
-  void hand_over_idle(Destination& d);
+  void look_at_hunger(), hand_over_idle(Destination& d);
   // destinations.cc: next hops that come and go
   void set_next_hops(bool others);
   Destination* destination(const std::vector<config::NextHop>& hosts, bool configured, bool ours);
@@ -279,10 +279,10 @@ class Outbound final : public queue::Readers {
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<Destination*> active_;
   uint32_t last_number_ = 0;
-  uint64_t seen_changes_ = 0;  // of next_hops_
+  uint64_t seen_changes_ = 0, seen_hungers_ = 0;  // of next_hops_
   bool probe_all_ = false;
   uint32_t steered_ = 0;
-  Instant dropped_, looked_after_, told_hunger_;
+  Instant dropped_, looked_after_;
   std::map<std::string, Named, std::less<>> named_;  // by what a route calls them
   Destination* relay_ = nullptr;                     // of class relay, and of all others;
   Destination* default_ = nullptr;                   // none: by the domain of each recipient

@@ -44,7 +44,7 @@ bool Outbound::take_again(Connection& c) {
 // any more it is new mail, for whom it may be.
 void Outbound::pump_again(Destination& d) {
   for (size_t left = d.again.size(); left > 0 && !d.again.empty(); --left) {
-    const uint16_t tried = d.again.front().tried;
+    const uint8_t tried = d.again.front().tried;
     Connection* idle = nullptr;
     bool hope = false;
     for (const auto& lane : d.lanes.all()) {

@@ -33,7 +33,7 @@ std::expected<std::vector<config::NextHop>, std::string> hosts_of(
 
 std::string suspended(const NextHop& hop) {
   const std::string why = hop.why_down();
-  return "delivery temporarily suspended: " + (why.empty() ? hop.name() + " is down" : why);
+  return why.empty() ? "" : "delivery temporarily suspended: " + why;
 }
 
 WaitReasons::WaitReasons(const policy::Snapshot& snapshot, const NextHops& next_hops)
@@ -57,7 +57,7 @@ WaitReasons::Pointer WaitReasons::next_hop(std::string_view address) const {
 
 std::string WaitReasons::of(std::string_view address) const {
   const Pointer hop = next_hop(address);
-  return hop == nullptr || hop->up() || hop->why_down().empty() ? "" : suspended(*hop);
+  return hop == nullptr ? "" : suspended(*hop);
 }
 
 }  // namespace mx::relay

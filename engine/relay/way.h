@@ -20,14 +20,15 @@ namespace mx::relay {
 std::expected<std::vector<config::NextHop>, std::string> hosts_of(
     std::string_view next_hop, bool by_domain, const config::RelaySettings& relay);
 
-// "delivery temporarily suspended: " and why the next hop is down.
+// "delivery temporarily suspended: " and why the next hop is down; empty: it is up, or nothing is
+// known of it.
 std::string suspended(const NextHop& hop);
 
 // Why mail that is not tried waits: its next hop is down. Both arguments outlive it.
 class WaitReasons {
  public:
   WaitReasons(const policy::Snapshot& snapshot, const NextHops& next_hops);
-  // `address` in wire form. Empty: its next hop is up, or nothing is known of it.
+  // `address` in wire form. Empty: as suspended().
   std::string of(std::string_view address) const;
 
  private:

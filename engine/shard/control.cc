@@ -302,17 +302,24 @@ bool Control::each(const Selection& selection, const Visit& visit) {
 }
 
 bool Control::list(int client, const Selection& selection) {
+  // Both anew behind each piece that is sent: a slow client must not keep an old snapshot alive.
+  policy::SnapshotPointer newest;
+  std::optional<relay::WaitReasons> reasons;
+  const spool::WaitReason waits = [&](std::string_view address) {
+    if (newest == nullptr) newest = publisher_.newest();
+    if (!reasons) reasons.emplace(*newest, next_hops_);
+    return reasons->of(address);
+  };
   std::string out;
   bool client_there = true;
   const auto send = [&](size_t enough) {
     if (out.size() < enough || !client_there) return client_there;
+    reasons.reset();
+    newest.reset();
     client_there = send_all(client, out);
     out.clear();
     return client_there;
   };
-  const policy::SnapshotPointer newest = publisher_.newest();
-  const relay::WaitReasons reasons(*newest, next_hops_);
-  const spool::WaitReason waits = [&](std::string_view address) { return reasons.of(address); };
   const WallTime now = io::wall_now();
   const bool whole = each(selection, [&](Shard&, const spool::QueuedMessage& row, Bytes commit) {
     const bool due = row.info.next_attempt <= now;  // else it has its time, and a reason

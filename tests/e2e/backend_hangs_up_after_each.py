@@ -50,39 +50,46 @@ with Rig() as rig:
     sent = (rig.dir / "sent").read_text().split()
     assert {i.decode() for i in arrived} == set(sent)
 
-ready, hung_up = threading.Event(), threading.Event()
+def unused_connections_close(count):
+    """The first connection has all messages; the others are idle, and close on their first. With
+    two of those the other backend is asked, as for any that was lost."""
+    ready, hung_up = threading.Semaphore(0), threading.Semaphore(0)
+
+    def has_all(handler):
+        wait_for(lambda: first.accepted == count + 1, "the other connections")
+        handler.dialogue()
+
+    def never_used(handler):
+        wait_for(lambda: len(first.messages) == count + 1, "all messages on the first connection")
+        handler.say("220 backend ESMTP")
+        assert handler.rfile.readline().startswith(b"EHLO")
+        handler.say("250 backend")
+        ready.release()
+        assert handler.rfile.readline().startswith(b"MAIL")
+        hung_up.release()
+
+    def send():
+        with mx.smtp() as client:
+            client.sendmail(f"sender@{DOMAIN}", RECIPIENT, "Subject: x\r\n\r\nx\r\n")
+
+    with backend.Backend() as first, backend.Backend() as second, Rig() as rig:
+        first.scripts = [has_all] + [never_used] * count
+        rig.configure(relayhost=f"[127.0.0.1]:{first.port}, [127.0.0.1]:{second.port}",
+                      ringmx_shards=1, ringmx_backend_check_interval=0,
+                      ringmx_backend_balance="ordered")
+        mx = rig.ringmx()
+        for _ in range(count + 1):
+            send()
+        for _ in range(count):
+            assert ready.acquire(timeout=30), "no idle connection"
+        send()
+        for _ in range(count):
+            assert hung_up.acquire(timeout=10), "they are not tried"
+        to, others = (first, count + 1) if count == 1 else (second, 0)
+        wait_for(lambda: len(to.messages) == others + 1, "it goes on at once", 10)
+        assert mx.counters()["recipients_deferred"] == 0
+        assert mx.terminate() == 0
 
 
-def first(handler):
-    wait_for(lambda: to.accepted == 2, "a second connection")
-    handler.dialogue()
-
-
-def never_used(handler):
-    wait_for(lambda: len(to.messages) == 2, "the first connection has both messages")
-    handler.say("220 backend ESMTP")
-    assert handler.rfile.readline().startswith(b"EHLO")
-    handler.say("250 backend")
-    ready.set()
-    assert handler.rfile.readline().startswith(b"MAIL")
-    hung_up.set()
-
-
-def send(mx):
-    with mx.smtp() as client:
-        client.sendmail(f"sender@{DOMAIN}", RECIPIENT, "Subject: x\r\n\r\nx\r\n")
-
-
-with backend.Backend() as to, Rig() as rig:
-    to.scripts = [first, never_used]
-    rig.configure(relayhost=f"[127.0.0.1]:{to.port}", ringmx_shards=1,
-                  ringmx_backend_check_interval=0)
-    mx = rig.ringmx()
-    send(mx)
-    send(mx)
-    assert ready.wait(30), "no idle connection"
-    send(mx)
-    wait_for(lambda: len(to.messages) == 3, "it goes to the other connection", 10)
-    assert hung_up.is_set()
-    assert mx.counters()["recipients_deferred"] == 0
-    assert mx.terminate() == 0
+unused_connections_close(1)
+unused_connections_close(2)

@@ -70,8 +70,9 @@ with Backend(Gate(4)) as backend, Rig() as rig:
     wait_for(lambda: len(backend.messages) == 12, "those of one shard")
     assert backend.most == 3, backend.most
     backend.answers = lambda stage, argument: None
-    send(rig, 16, 16)
-    wait_for(lambda: len(backend.messages) == 28, "those of all shards", 10)
+    for count in range(13, 29):  # one by one: nobody else's end of a delivery helps
+        send(rig, 1)
+        wait_for(lambda n=count: len(backend.messages) == n, "one of any shard", 10)
     assert mx.terminate() == 0
 
 messages = Counter(m["connection"] for m in
