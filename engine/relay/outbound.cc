@@ -319,8 +319,9 @@ void Outbound::became_ready(Connection& c) {
 // Free and ready: takes the next message, waits for one, or goes.
 void Outbound::next_work(Connection& c) {
   Destination& d = c.destination;
-  if (c.probe) {  // what it was opened for is done
-    if (shutting_down_ || !work_waits(d) || !d.hop.lease(d.hungry)) return c.client.quit();
+  if (c.probe) {  // what it was opened for is done; mail is for it only if it is its turn
+    const bool wanted = !shutting_down_ && work_waits(d) && d.lanes.is_eligible(*c.lane);
+    if (!wanted || !d.hop.lease(d.hungry)) return c.client.quit();
     if (d.hungry) d.hop.got_one();
     c.probe = false;
     c.counted = true;

@@ -4,6 +4,7 @@ no wait for a retry; what it refuses is refused. One that accepts connections an
 up a message for a second, not for the time-outs. And after an outage new mail does not wait behind
 all that has gathered, also with a limit of connections."""
 
+import contextlib
 import socket
 import threading
 
@@ -15,8 +16,8 @@ USERS = [f"{name}@{DOMAIN}" for name in ("taken", "later", "never", "user")]
 
 def start(rig, *ports, **parameters):
     hosts = ", ".join(f"[127.0.0.1]:{port}" for port in ports)
-    rig.configure(recipients=USERS, relayhost=hosts, ringmx_shards=1,
-                  ringmx_backend_check_interval=0, **parameters)
+    rig.configure(recipients=USERS, relayhost=hosts,
+                  **{"ringmx_shards": 1, "ringmx_backend_check_interval": 0} | parameters)
     return rig.ringmx()
 
 
@@ -63,6 +64,25 @@ with Backend(drops) as first, Backend() as second, Rig() as rig:
     wait_for(lambda: second.messages, "the other takes it")
     assert mx.counters()["recipients_deferred"] == 0
     assert mx.terminate() == 0
+
+# The check of a backend that is not its turn takes no mail, though it is there first.
+ports = free_port(), free_port()
+with Rig() as rig:
+    mx = start(rig, *ports, ringmx_backend_balance="ordered", ringmx_backend_check_interval=60)
+    send(mx)
+    wait_for(lambda: mx.lines("alarm next-hop-down raised"), "it waits")
+    assert mx.terminate() == 0
+
+    def behind_the_other(stage, argument):
+        with contextlib.suppress(AssertionError):  # it may be greeted within a second
+            if stage == "greeting":
+                wait_for(lambda: second.accepted and not second.open, "the other's check", 0.7)
+
+    with Backend(behind_the_other, port=ports[0]) as first, Backend(port=ports[1]) as second:
+        mx = rig.ringmx()
+        wait_for(lambda: first.messages or second.messages, "the message")
+        assert second.accepted == 1 and not second.messages
+        assert mx.terminate() == 0
 
 with socket.create_server(("127.0.0.1", 0)) as silent, Backend() as second, Rig() as rig:
     mx = start(rig, silent.getsockname()[1], second.port, ringmx_backend_balance="spread")
