@@ -236,7 +236,7 @@ TEST(Table, says_what_is_wrong) {
            checksum(Bytes(bytes).first(format::at_header_checksum)));
   EXPECT_EQ(Table::open(bytes).error(), TableError::other_version);
   bytes = built.bytes;
-  bytes.resize(bytes.size() - 1);
+  bytes.pop_back();
   EXPECT_EQ(Table::open(bytes).error(), TableError::wrong_size);
   bytes = built.bytes;
   bytes.back() ^= std::byte{1};
