@@ -320,10 +320,11 @@ bool Control::list(int client, const Selection& selection) {
     out.clear();
     return client_there;
   };
+  const spool::WaitReason unasked;
   const WallTime now = io::wall_now();
   const bool whole = each(selection, [&](Shard&, const spool::QueuedMessage& row, Bytes commit) {
     const bool due = row.info.next_attempt <= now;  // else it has its time, and a reason
-    out += spool::to_json(row, commit, due ? waits : spool::WaitReason{});
+    out += spool::to_json(row, commit, due ? waits : unasked);
     return send(list_send_bytes);
   });
   if (!whole && client_there) out += "{\"error\":\"a shard does not answer\"}\n";
